@@ -1,0 +1,17 @@
+/* cpu.h - what the processor can do, and how many we may use. */
+#ifndef RUSK_BASE_CPU_H
+#define RUSK_BASE_CPU_H
+
+#include <stdint.h>
+
+#define RUSK_CPU_AVX2   1U /* AVX2 with F16C (every AVX2 processor has it) */
+#define RUSK_CPU_AVX512 2U /* AVX-512 F, BW, VL, VNNI */
+#define RUSK_CPU_NEON   4U
+
+/* Mask of RUSK_CPU_* that this processor and operating system support. */
+uint32_t rusk_cpu_features(void);
+
+/* CPUs this process may run on (its affinity mask); at least 1. */
+unsigned rusk_cpu_count(void);
+
+#endif
