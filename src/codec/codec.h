@@ -1,0 +1,89 @@
+/* codec.h - the second compression: int8 symbols to entropy-coded blocks and back, bit-exact.
+ *
+ * The seam `rusk_codec`. A tensor's rows each have a class 0..15; a table blob (one per tensor)
+ * holds what each class in use needs (frequencies, widths). A block is some whole rows, coded one
+ * after the other; within a block tables switch between rows, never inside one. Layouts:
+ * docs/format/codecs.md.
+ *
+ * Symbols are -127..127 (never -128). What does not fit is a patch: the block's symbol is clipped
+ * to +-127 and the list at the block's start adds the rest:  true value = symbol + delta. */
+#ifndef RUSK_CODEC_CODEC_H
+#define RUSK_CODEC_CODEC_H
+
+#include "base/alloc.h"
+#include "base/strbuf.h"
+
+#define RUSK_CODEC_CLASSES    16
+#define RUSK_CODEC_ALPHABET   256 /* index = symbol + 128; index 0 stays unused */
+#define RUSK_CODEC_MAX_SYMBOL 127
+#define RUSK_CODEC_OVERREAD   64 /* bytes a decoder may read (never use) past a block's end */
+
+/* Counts of symbols by class. */
+typedef struct rusk_hist {
+    uint64_t count[RUSK_CODEC_CLASSES][RUSK_CODEC_ALPHABET];
+} rusk_hist;
+
+void rusk_hist_clear(rusk_hist *hist);
+void rusk_hist_add(rusk_hist *hist, unsigned class_index, const int8_t *symbols, size_t n);
+/* Total information in bits: sum over classes of n * H(class). */
+double rusk_hist_bits(const rusk_hist *hist);
+
+typedef struct rusk_patch {
+    uint32_t position; /* row in block * n_cols + column; ascending in a list */
+    int32_t delta;
+} rusk_patch;
+
+/* What a block holds. */
+typedef struct rusk_block_shape {
+    uint32_t n_rows, n_cols;
+    const uint8_t *row_classes; /* n_rows */
+} rusk_block_shape;
+
+typedef struct rusk_codec_tables
+    rusk_codec_tables; /* opened, validated; immutable, shared by threads */
+
+typedef struct rusk_codec {
+    const char *name;
+    const char *summary; /* one line for a person */
+
+    /* Table blob for symbols with these counts. Classes with no symbols get no table.
+     * Deterministic. */
+    rusk_status (*build_tables)(const rusk_hist *hist, rusk_strbuf *blob, rusk_error *err);
+    /* Bits that coding would take with the tables it would build: patches and blob excluded. */
+    double (*cost_bits)(const rusk_hist *hist);
+    /* Validates a blob and prepares it for decoding (and encoding). FORMAT, NO_MEMORY. */
+    rusk_status (*open_tables)(rusk_codec_tables **out, rusk_alloc *alloc, const uint8_t *blob,
+                               size_t len_bytes, rusk_error *err);
+    void (*close_tables)(rusk_codec_tables *tables);
+    /* Appends the coded block to out. symbols: n_rows x n_cols, row stride n_cols. A symbol without
+     * a code in its row's table: INVALID_ARGUMENT. */
+    rusk_status (*encode)(const rusk_codec_tables *tables, const rusk_block_shape *shape,
+                          const int8_t *symbols, rusk_strbuf *out, rusk_error *err);
+    /* Decodes rows of len_bytes of data (RUSK_CODEC_OVERREAD more are readable) to out, row stride
+     * `stride` >= n_cols; columns n_cols..stride-1 are left alone. Any bytes are safe: damaged ones
+     * give FORMAT with the byte offset, never a crash. Uses no heap. */
+    rusk_status (*decode)(const rusk_codec_tables *tables, const rusk_block_shape *shape,
+                          const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
+                          rusk_error *err);
+} rusk_codec;
+
+/* The registry: index 0 .. count-1; find by name, NULL where unknown. */
+size_t rusk_codec_count(void);
+const rusk_codec *rusk_codec_at(size_t index);
+const rusk_codec *rusk_codec_find(const char *name);
+
+/* A stored block is  [patch list][codec payload]. These wrap a codec with the patch list. */
+rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *tables,
+                              const rusk_block_shape *shape, const int8_t *symbols,
+                              const rusk_patch *patches, size_t n_patches, rusk_strbuf *out,
+                              rusk_error *err);
+/* Number of patches of a stored block, validated against its length: at most n_rows * n_cols. */
+rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
+                                   const rusk_block_shape *shape, size_t *n, rusk_error *err);
+/* patches has room for rusk_block_patch_count entries. */
+rusk_status rusk_block_decode(const rusk_codec *codec, const rusk_codec_tables *tables,
+                              const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
+                              int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,
+                              rusk_error *err);
+
+#endif

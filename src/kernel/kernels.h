@@ -1,0 +1,104 @@
+/* kernels.h - the arithmetic of a forward pass: one table of functions, filled with plain C and
+ * upgraded by what the processor can do.
+ *
+ * Every function has one defined order of operations, so that all instruction sets give the same
+ * bits, and so do GEMV and GEMM, any batch split, and any number of threads:
+ *
+ *   int8 products   columns go in groups of 32 (the last one zero-padded). Inside a group, lane j
+ * of 8 sums w*x over its columns 4j..4j+3 in int32 (exact). The lane's sum becomes f32, is
+ *                   multiplied by the group's factor and added to the lane's f32 accumulator:
+ * multiply, then add, never fused. float products  lane j of 32 sums w*x over columns j, 32+j,
+ * 64+j, ... multiply, then add. Lanes are then summed in a fixed tree: j with j + n/2, n halving.
+ *
+ * Sums of exponentials and squares say their order at their declaration. */
+#ifndef RUSK_KERNEL_KERNELS_H
+#define RUSK_KERNEL_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/codec.h"
+
+#define RUSK_GROUP 32 /* columns that share an activation scale */
+
+/* Rows of a weight matrix as a kernel wants them. */
+typedef enum rusk_tile_kind {
+    RUSK_TILE_F32,
+    RUSK_TILE_F16,
+    RUSK_TILE_BF16,
+    RUSK_TILE_I8,  /* value = (code + offset) * row_scale[row] */
+    RUSK_TILE_G32, /* value = code * d[group] + m[group], groups of 32 columns */
+    RUSK_TILE_G16, /* the same, groups of 16 */
+    RUSK_TILE_KINDS
+} rusk_tile_kind;
+
+typedef struct rusk_tile {
+    rusk_tile_kind kind;
+    uint32_t n_rows, n_cols;
+    const void *data; /* row r starts at data + r * stride_bytes. int8 kinds: columns n_cols up to
+                         the next multiple of 32 are readable and zero */
+    size_t stride_bytes;
+    const float *row_scale; /* I8 */
+    float offset;           /* I8: 0 or 0.5 */
+    const float *d, *m;     /* G32, G16: row r at d + r * group_stride */
+    size_t group_stride;    /* floats; at least n_cols / group */
+    const rusk_patch
+        *patches; /* I8: corrections, position = row in tile * n_cols + column, ascending */
+    size_t n_patches;
+} rusk_tile;
+
+/* A batch of activation rows, prepared once and shared by all products that read it. */
+typedef struct rusk_acts {
+    uint32_t n_rows, n_cols; /* rows of the batch (tokens) */
+    uint32_t n_groups;       /* ceil(n_cols / 32) */
+    const float *x;          /* n_rows x n_cols, stride n_cols */
+    int8_t *q;               /* n_rows x n_groups * 32, zero-padded; NULL: float activations */
+    float *scale;            /* n_rows x n_groups: x ~ q * scale */
+    float *sum16;            /* n_rows x n_groups * 2: scale * (sum of q over each 16 columns) */
+} rusk_acts;
+
+typedef struct rusk_kernels {
+    const char *name; /* "ref", "avx2", ... */
+
+    /* Symmetric int8: scale = max|x| / 127 in the group, q = x / scale rounded to nearest even (0
+     * where the group is all zero). Writes one row of rusk_acts: ceil(n/32)*32 codes, scales,
+     * sum16. */
+    void (*quantize)(const float *x, size_t n, int8_t *q, float *scale, float *sum16);
+
+    /* y[b * y_stride + r] = row r of the tile times activation row b, for all rows of both. int8
+     * kinds use acts->q; the float variants below use acts->x and are chosen by rusk_matmul. */
+    void (*matmul[RUSK_TILE_KINDS])(const rusk_tile *w, const rusk_acts *x, float *y,
+                                    size_t y_stride);
+    /* int8 kinds to f32 rows (row stride n_cols), patches applied: value as the tile defines it. */
+    void (*expand)(const rusk_tile *w, float *out);
+
+    /* Attention, one head. q: dim floats. k, v: pages of f16, position p of a page at base + p *
+     * stride halves. dot order: as float products (dim is a multiple of 8; lanes beyond are zero).
+     */
+    float (*dot_f32_f16)(const float *x, const uint16_t *h, size_t n);
+    /* y += a * h : element-wise, multiply then add. */
+    void (*axpy_f16)(float a, const uint16_t *h, float *y, size_t n);
+    void (*to_f16)(const float *x, uint16_t *h, size_t n); /* nearest even */
+
+    /* RMS norm (Zhang and Sennrich, 2019): out = x / sqrt(mean(x^2) + eps) * gain. Sum of squares
+     * in 32 float lanes as above. out may be x. */
+    void (*rms_norm)(const float *x, const float *gain, size_t n, float eps, float *out);
+    /* out = act(gate) * up : SiLU x / (1 + exp(-x)), or GELU by tanh (Hendrycks and Gimpel, 2016).
+     */
+    void (*silu_mul)(const float *gate, const float *up, size_t n, float *out);
+    void (*gelu_mul)(const float *gate, const float *up, size_t n, float *out);
+    /* In place: exp(x - max) / sum, sum in 8 lanes. */
+    void (*softmax)(float *x, size_t n);
+    void (*add)(float *y, const float *x, size_t n); /* y += x */
+} rusk_kernels;
+
+/* Plain C, then upgraded by each feature in `cpu_mask` that the processor has (base/cpu.h). */
+void rusk_kernels_init(rusk_kernels *k, uint32_t cpu_mask);
+
+/* y = tile * acts as `kernels` does it: integer path where acts->q is there and the tile is int8;
+ * else float (int8 tiles are expanded to f32 in `scratch`, which holds n_rows * n_cols floats;
+ * unused otherwise). */
+void rusk_matmul(const rusk_kernels *k, const rusk_tile *w, const rusk_acts *x, float *y,
+                 size_t y_stride, float *scratch);
+
+#endif
