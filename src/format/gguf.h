@@ -6,18 +6,28 @@
 
 #define RUSK_GGUF_MAGIC "GGUF"
 
-/* Limits: a file beyond them is refused, so that a hostile one costs bounded memory. Header bytes
- * are read through a bounded window; nothing is allocated by a count that the file's size does not
- * cover. */
-#define RUSK_GGUF_MAX_KV      65536U
-#define RUSK_GGUF_MAX_TENSORS 65536U
-#define RUSK_GGUF_MAX_KEY     65535U /* bytes of a key or tensor name */
+/* Limits (docs/format/gguf.md): a file beyond them is refused, so that a hostile one costs bounded
+ * memory. Header bytes are read through a bounded window; nothing is allocated by a count that the
+ * bytes left in the file do not cover. */
+#define RUSK_GGUF_MAX_KV        65536U
+#define RUSK_GGUF_MAX_TENSORS   65536U
+#define RUSK_GGUF_MAX_KEY       65535U                /* bytes of a key or tensor name */
+#define RUSK_GGUF_MAX_HEADER    ((uint64_t)512 << 20) /* bytes before the tensor data */
+#define RUSK_GGUF_ALIGNMENT     32U                   /* where general.alignment is absent */
+#define RUSK_GGUF_MAX_ALIGNMENT 65536U
 
+/* Opens version 2 or 3, little-endian. Validates the whole header (counts, keys, types, shapes,
+ * offsets, sizes, overlaps); reads no tensor data. A tensor of a type that is not in
+ * RUSK_DTYPE_LIST gives UNSUPPORTED, naming it. NOT_FOUND, IO, FORMAT, UNSUPPORTED, LIMIT,
+ * NO_MEMORY. */
 rusk_status rusk_gguf_open(rusk_source **out, rusk_alloc *alloc, const char *path, rusk_error *err);
 
 /* Writing. Order of calls: create, meta..., tensor (declares all, in file order), begin_data, write
  * (the bytes of the tensors one after another, any split; padding between them is the writer's),
- * commit. */
+ * commit; INVALID_ARGUMENT for another order, a key or name given twice, a row that is not whole
+ * blocks, bytes beyond what was declared. The same calls give the same bytes. Metadata with the key
+ * general.alignment (U32, a power of two from 8 to RUSK_GGUF_MAX_ALIGNMENT) sets the alignment;
+ * else it is 32. A failed call leaves the writer fit only for discard. */
 typedef struct rusk_gguf_writer rusk_gguf_writer;
 
 rusk_status rusk_gguf_writer_create(rusk_gguf_writer **out, rusk_alloc *alloc, const char *path,

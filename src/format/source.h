@@ -8,7 +8,7 @@
 #ifndef RUSK_FORMAT_SOURCE_H
 #define RUSK_FORMAT_SOURCE_H
 
-#include "base/alloc.h"
+#include "base/arena.h"
 #include "format/dtype.h"
 
 /* X(name, GGUF value type number, bytes of one; 0: variable) */
@@ -89,6 +89,8 @@ struct rusk_source {
     const rusk_meta *meta;
     size_t n_tensors;
     const rusk_source_tensor *tensors;
+    /* Permutations sorted by key and by name, made by rusk_source_index; NULL: look-ups scan. */
+    const uint32_t *meta_order, *tensor_order;
 };
 
 /* Opens by content (magic), not by name. alloc must outlive the source. */
@@ -96,13 +98,17 @@ rusk_status rusk_source_open(rusk_source **out, rusk_alloc *alloc, const char *p
                              rusk_error *err);
 void rusk_source_close(rusk_source *source); /* NULL is accepted */
 
+/* For implementations: builds the look-up orders in `arena` once meta and tensors are complete.
+ * FORMAT where two keys, or two tensor names, are the same. */
+rusk_status rusk_source_index(rusk_source *source, rusk_arena *arena, rusk_error *err);
+
 const rusk_meta *rusk_source_meta(const rusk_source *source, const char *key); /* NULL: absent */
 /* Tensor index by name, -1: absent. */
 ptrdiff_t rusk_source_find(const rusk_source *source, const char *name);
 
 /* Typed look-ups: the value where the key is present, `fallback` where it is absent; FORMAT where
- * it has another type or does not fit. `_need` variants: FORMAT ("missing key ...") where it is
- * absent. */
+ * it has another type or does not fit. A u32 may be stored as any integer type, an f32 as F32 or
+ * F64 and is finite. `_need` variants: FORMAT ("missing key ...") where it is absent. */
 rusk_status rusk_source_u32(const rusk_source *s, const char *key, uint32_t fallback, uint32_t *out,
                             rusk_error *err);
 rusk_status rusk_source_need_u32(const rusk_source *s, const char *key, uint32_t *out,
@@ -115,14 +121,23 @@ rusk_status rusk_source_bool(const rusk_source *s, const char *key, bool fallbac
 rusk_status rusk_source_text(const rusk_source *s, const char *key, rusk_text *text,
                              rusk_error *err);
 
-/* Rows as f32: read_rows, then rusk_dtype_to_f32. `scratch` holds n_rows rows as stored. */
+/* Rows as f32: read_rows, then rusk_dtype_to_f32. `scratch` holds n_rows rows as stored.
+ * INVALID_ARGUMENT for SYM8 and for rows outside the tensor. */
 rusk_status rusk_source_read_f32(const rusk_source *s, size_t tensor, uint64_t row0,
                                  uint64_t n_rows, float *out, void *scratch, rusk_error *err);
 /* Bytes of one stored row of a tensor that is not SYM8. */
 uint64_t rusk_source_row_bytes(const rusk_source_tensor *t);
 
+/* "u32", "str", "array" ...; NULL for a number that is no type. */
+const char *rusk_meta_type_name(uint32_t type);
+/* Bytes of one value; 0 for STRING, ARRAY and unknown types. */
+size_t rusk_meta_type_bytes(uint32_t type);
+
+/* Fills meta->value from the little-endian bytes of a scalar of meta->type. */
+void rusk_meta_load(rusk_meta *meta, const uint8_t *bytes);
+
 /* Writes a metadata value as short text for a person ("[str x 49152] a, b, ..."), NUL-terminated,
- * cut. */
+ * cut. Control characters come out as escapes, so that a file cannot steer a terminal. */
 void rusk_meta_print(const rusk_meta *meta, char *buf, size_t cap_bytes);
 
 #endif

@@ -1,0 +1,94 @@
+/* dtype_legacy.c - blocks of 32 columns with one f16 scale: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+ *
+ * Byte offsets in a block, x[] the stored codes; nibbles hold columns j (low) and j + 16 (high):
+ *
+ *     Q4_0  | d f16 | x0,x16 | x1,x17 | ... | x15,x31 |                18 bytes, value d * (x - 8)
+ *           0       2        3              17
+ *     Q4_1  | d f16 | m f16 | x0,x16 | ... | x15,x31 |                 20 bytes, value d * x + m
+ *           0       2       4              19
+ *     Q5_0  | d f16 | h u32 | x0,x16 | ... | x15,x31 |                 22 bytes, value d * (x - 16)
+ *           0       2       6              21
+ *     Q5_1  | d f16 | m f16 | h u32 | x0,x16 | ... | x15,x31 |         24 bytes, value d * x + m
+ *           0       2       4       8              23
+ *     Q8_0  | d f16 | x0 | x1 | ... | x31 |                            34 bytes, value d * x, x
+ * int8 0       2    3          33
+ *
+ * Bit j of h is bit 4 of x[j]. Pinned by tests/format/test_dtype.c (golden_q4_0 ...). */
+#include "format/dtype_unpack.h"
+
+#include "base/bytes.h"
+#include "base/fp.h"
+
+enum { BLOCK = 32, HALF = 16 };
+
+/* out[0..15] = low nibbles, out[16..31] = high nibbles, each plus `offset`. */
+static inline void unpack_nibbles(const uint8_t *restrict in, int8_t *restrict out, int offset) {
+    for (int j = 0; j < HALF; j++) {
+        out[j] = (int8_t)((in[j] & 15) + offset);
+    }
+    for (int j = 0; j < HALF; j++) {
+        out[HALF + j] = (int8_t)((in[j] >> 4) + offset);
+    }
+}
+
+void rusk_unpack_q4_0(RUSK_UNPACK_ARGS) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 18) {
+        d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
+        m[b] = -0.0F;
+        unpack_nibbles(bytes + 2, codes + b * BLOCK, -8);
+    }
+}
+
+void rusk_unpack_q4_1(RUSK_UNPACK_ARGS) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 20) {
+        d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
+        m[b] = rusk_f32_from_f16(rusk_load_u16(bytes + 2));
+        unpack_nibbles(bytes + 4, codes + b * BLOCK, 0);
+    }
+}
+
+/* Bit i of `bits` to byte i: 16 where it is set, 0 where not. The multiplication puts a copy of
+ * `bits` in each byte, the mask keeps bit i of byte i; adding 0x7F to that byte (at most 0x80, so
+ * nothing is carried out of it) sets its top bit exactly where it was not zero. */
+static inline uint64_t spread_bits(uint8_t bits) {
+    uint64_t one_each = (uint64_t)bits * 0x0101010101010101U & 0x8040201008040201U;
+    return (one_each + 0x7F7F7F7F7F7F7F7FU) >> 3 & 0x1010101010101010U;
+}
+
+static inline void unpack_5_bits(const uint8_t *restrict high, const uint8_t *restrict in,
+                                 int8_t *restrict out, int offset) {
+    uint8_t fifth[BLOCK];
+    for (int i = 0; i < BLOCK / 8; i++) {
+        rusk_store_u64(fifth + 8 * i, spread_bits(high[i]));
+    }
+    unpack_nibbles(in, out, offset);
+    for (int j = 0; j < BLOCK; j++) {
+        out[j] = (int8_t)(out[j] + fifth[j]);
+    }
+}
+
+void rusk_unpack_q5_0(RUSK_UNPACK_ARGS) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 22) {
+        d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
+        m[b] = -0.0F;
+        unpack_5_bits(bytes + 2, bytes + 6, codes + b * BLOCK, -16);
+    }
+}
+
+void rusk_unpack_q5_1(RUSK_UNPACK_ARGS) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 24) {
+        d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
+        m[b] = rusk_f32_from_f16(rusk_load_u16(bytes + 2));
+        unpack_5_bits(bytes + 4, bytes + 8, codes + b * BLOCK, 0);
+    }
+}
+
+void rusk_unpack_q8_0(RUSK_UNPACK_ARGS) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 34) {
+        d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
+        m[b] = -0.0F;
+        for (int j = 0; j < BLOCK; j++) {
+            codes[b * BLOCK + j] = (int8_t)bytes[2 + j];
+        }
+    }
+}
