@@ -15,6 +15,20 @@ enum { PASSED, FAILED, SKIPPED };
 static jmp_buf leave_case;
 static uint64_t seed = 1;
 static char temporary[64];
+static struct kept { /* strings that live as long as the program, so that leak checkers see them */
+    struct kept *next;
+    char *text;
+} * kept;
+
+static const char *keep(char *text) {
+    struct kept *k = malloc(sizeof *k);
+    if (k == NULL) {
+        abort();
+    }
+    *k = (struct kept){.next = kept, .text = text};
+    kept = k;
+    return text;
+}
 
 static void remove_temporary(void) {
     if (temporary[0] != '\0') {
@@ -139,7 +153,7 @@ const char *test_path(const char *name) {
     if (asprintf(&path, "%s/%s", temporary, name) < 0) {
         abort();
     }
-    return path; /* small, lives as long as the program */
+    return keep(path);
 }
 
 void test_write_file(const char *path, const void *data, size_t len_bytes) {
@@ -191,9 +205,10 @@ const char *test_shared_data(const char *name) {
         abort();
     }
     if (!test_exists(path)) {
+        (void)keep(path);
         test_skip("measurement data '%s' is not here (set RUSK_SHARED_DATA)", name);
     }
-    return path;
+    return keep(path);
 }
 
 const char *test_demo_model(void) {
@@ -213,9 +228,10 @@ const char *test_demo_model(void) {
         abort();
     }
     if (!test_exists(path)) {
+        (void)keep(path);
         test_skip("the demo model is not here (./demo fetches it; or set RUSK_DEMO_MODEL)");
     }
-    return path;
+    return keep(path);
 }
 
 uint32_t test_ulp(float a, float b) {
