@@ -14,6 +14,13 @@ void rusk_kernels_use_avx2(rusk_kernels *k);
 void rusk_kernels_use_avx512(rusk_kernels *k);
 void rusk_kernels_use_neon(rusk_kernels *k);
 
+/* Before a loop of constant length that must disappear: its arrays are registers. */
+#if defined(__clang__)
+#define RUSK_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define RUSK_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* Sum of n lanes (a power of two), destroying them. */
 static inline float rusk_tree(float *lane, size_t n) {
     for (size_t half = n / 2; half > 0; half /= 2) {

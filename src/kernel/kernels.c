@@ -7,8 +7,11 @@
 #include "kernel/kernel_parts.h"
 
 void rusk_kernels_init(rusk_kernels *k, uint32_t cpu_mask) {
-    (void)cpu_mask;
+    cpu_mask &= rusk_cpu_features();
     rusk_kernels_use_ref(k);
+    if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
+        rusk_kernels_use_avx2(k);
+    }
 }
 
 void rusk_matmul(const rusk_kernels *k, const rusk_tile *w, const rusk_acts *x, float *y,
