@@ -192,7 +192,7 @@ typedef struct rusk_model_info {
     const char *name; /* general.name, "" where absent */
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_vocab;
     uint32_t n_ctx_train;
-    uint64_t n_parameters;
+    uint64_t n_parameters; /* a tied tensor counts once */
     uint64_t file_bytes;
     uint64_t weights_bytes; /* resident bytes of weights */
     bool has_chat_template;
@@ -291,6 +291,7 @@ typedef struct rusk_context_options {
     uint32_t n_ctx;   /* positions the KV cache holds, over all sequences; 0: min(trained, 4096) */
     uint32_t n_batch; /* most tokens in one rusk_decode; default 512 */
     uint32_t n_seq_max; /* sequences are 0 .. n_seq_max-1; default 1 */
+    uint32_t n_logits;  /* most items of one batch that want logits; 0: n_seq_max */
     uint32_t n_threads; /* 0: all CPUs this process may use */
     rusk_activations activations;
     uint32_t cpu_mask; /* features the kernels may use; default all (UINT32_MAX); 0 is plain C */
@@ -321,8 +322,9 @@ RUSK_API void rusk_context_destroy(rusk_context *ctx);
  * ascending by one from its present length. Prefill, decoding, verification of drafts and several
  * sequences at once are all this call. The same tokens give the same bits for any number of threads
  * and any split into batches. No memory is allocated.
- * Errors: INVALID_ARGUMENT (token id, sequence or position out of range: nothing is changed), LIMIT
- * (KV cache full: nothing is changed), DAMAGED, IO. */
+ * Errors: INVALID_ARGUMENT (token id, sequence or position out of range), LIMIT (KV cache full,
+ * more wanted logits than n_logits): nothing is changed then; DAMAGED, IO: the sequences of the
+ * batch are cut back to where they were. */
 RUSK_API rusk_status rusk_decode(rusk_context *ctx, const rusk_batch_item *items, size_t n,
                                  rusk_error *err);
 

@@ -1,0 +1,198 @@
+/* weights_view.c - hands out tiles and rows, whatever tier they live in. */
+#include "base/assert.h"
+#include "runtime/weights_tensor.h"
+
+typedef struct worker_scratch {
+    int8_t *codes;
+    float *d, *m;
+    float *floats;
+    rusk_patch *patches;
+} worker_scratch;
+
+struct rusk_weights_reader {
+    rusk_alloc *alloc;
+    const rusk_weights *weights;
+    unsigned n_workers;
+    worker_scratch *workers;
+};
+
+static bool scratch_init(worker_scratch *s, rusk_alloc *alloc, const rusk_weights *w) {
+    s->codes = rusk_alloc_get(alloc, RUSK_MEM_SCRATCH, w->codes_bytes_max);
+    s->d = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->groups_max, sizeof(float));
+    s->m = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->groups_max, sizeof(float));
+    s->floats = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->floats_max, sizeof(float));
+    s->patches = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->patches_max, sizeof(rusk_patch));
+    return s->codes != NULL && s->d != NULL && s->m != NULL && s->floats != NULL &&
+           s->patches != NULL;
+}
+
+rusk_status rusk_weights_reader_create(rusk_weights_reader **out, rusk_alloc *alloc,
+                                       const rusk_weights *weights, unsigned n_workers,
+                                       rusk_error *err) {
+    *out = NULL;
+    rusk_weights_reader *reader = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, 1, sizeof *reader);
+    if (reader == NULL) {
+        return rusk_fail_memory(err, sizeof *reader, "a weights reader");
+    }
+    *reader = (rusk_weights_reader){.alloc = alloc, .weights = weights, .n_workers = n_workers};
+    reader->workers = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, n_workers, sizeof(worker_scratch));
+    bool ok = reader->workers != NULL;
+    for (unsigned i = 0; ok && i < n_workers; i++) {
+        ok = scratch_init(&reader->workers[i], alloc, weights);
+    }
+    if (!ok) {
+        rusk_weights_reader_destroy(reader);
+        return rusk_fail_memory(err, weights->floats_max * sizeof(float), "a worker's tile");
+    }
+    *out = reader;
+    return RUSK_OK;
+}
+
+void rusk_weights_reader_destroy(rusk_weights_reader *reader) {
+    if (reader == NULL) {
+        return;
+    }
+    for (unsigned i = 0; reader->workers != NULL && i < reader->n_workers; i++) {
+        worker_scratch *s = &reader->workers[i];
+        rusk_alloc_put(reader->alloc, s->codes);
+        rusk_alloc_put(reader->alloc, s->d);
+        rusk_alloc_put(reader->alloc, s->m);
+        rusk_alloc_put(reader->alloc, s->floats);
+        rusk_alloc_put(reader->alloc, s->patches);
+    }
+    rusk_alloc_put(reader->alloc, reader->workers);
+    rusk_alloc_put(reader->alloc, reader);
+}
+
+static const rusk_weights_tensor *tensor_of(const rusk_weights_reader *reader, uint32_t slot) {
+    RUSK_ASSERT(slot < reader->weights->n_slots && reader->weights->slot_tensor[slot] >= 0);
+    return &reader->weights->tensors[reader->weights->slot_tensor[slot]];
+}
+
+static uint32_t view_tile_rows(void *self, uint32_t slot) {
+    return tensor_of(self, slot)->tile_rows;
+}
+
+static const float *view_vector(void *self, uint32_t slot) {
+    return (const float *)(const void *)tensor_of(self, slot)->bytes;
+}
+
+static float *view_scratch(void *self, unsigned worker) {
+    rusk_weights_reader *reader = self;
+    return reader->workers[worker].floats;
+}
+
+static rusk_tile_kind float_kind(rusk_dtype dtype) {
+    switch (dtype) {
+    case RUSK_DTYPE_F16:
+        return RUSK_TILE_F16;
+    case RUSK_DTYPE_BF16:
+        return RUSK_TILE_BF16;
+    default:
+        return RUSK_TILE_F32;
+    }
+}
+
+/* Rows as a GGUF stores them: floats in place, blocks taken apart. */
+static void stored_tile(const rusk_weights_tensor *t, uint32_t row0, worker_scratch *s,
+                        rusk_tile *tile) {
+    const uint8_t *rows = t->bytes + (size_t)row0 * t->row_bytes;
+    if (t->dtype->group == 0) {
+        tile->kind = float_kind(t->dtype->dtype);
+        tile->data = rows;
+        tile->stride_bytes = t->row_bytes;
+        return;
+    }
+    /* whole rows are whole blocks, so consecutive rows are one run of groups, and n_cols == stride
+     */
+    t->dtype->unpack(rows, (size_t)tile->n_rows * t->n_cols, s->codes, s->d, s->m);
+    tile->kind = t->dtype->group == 32 ? RUSK_TILE_G32 : RUSK_TILE_G16;
+    tile->data = s->codes;
+    tile->stride_bytes = t->n_cols;
+    tile->d = s->d;
+    tile->m = s->m;
+    tile->group_stride = t->n_cols / t->dtype->group;
+}
+
+static rusk_status warm_tile(const rusk_weights_tensor *t, uint32_t block, worker_scratch *s,
+                             rusk_tile *tile, rusk_error *err) {
+    rusk_block_shape shape = rusk_weights_block_shape(t, block);
+    for (uint32_t r = 0; t->stride > t->n_cols && r < tile->n_rows; r++) {
+        for (uint32_t c = t->n_cols; c < t->stride; c++) {
+            s->codes[(size_t)r * t->stride + c] = 0;
+        }
+    }
+    rusk_error inner = {.offset = RUSK_NO_OFFSET};
+    rusk_status status = rusk_block_decode(t->codec, t->tables, &shape, t->blocks[block].data,
+                                           t->blocks[block].len_bytes, s->codes, t->stride,
+                                           s->patches, &tile->n_patches, &inner);
+    if (status != RUSK_OK) {
+        return rusk_weights_fail_block(err, t, block, status, &inner);
+    }
+    tile->data = s->codes;
+    tile->patches = s->patches;
+    return RUSK_OK;
+}
+
+static rusk_status view_tile(void *self, uint32_t slot, uint32_t index, unsigned worker,
+                             rusk_tile *tile, rusk_error *err) {
+    rusk_weights_reader *reader = self;
+    const rusk_weights_tensor *t = tensor_of(reader, slot);
+    worker_scratch *s = &reader->workers[worker];
+    uint32_t row0 = index * t->tile_rows;
+    RUSK_ASSERT(row0 < t->n_rows);
+    *tile = (rusk_tile){.n_rows = RUSK_MIN(t->tile_rows, t->n_rows - row0), .n_cols = t->n_cols};
+    if (t->tier == RUSK_TIER_STORED) {
+        stored_tile(t, row0, s, tile);
+        return RUSK_OK;
+    }
+    tile->kind = RUSK_TILE_I8;
+    tile->stride_bytes = t->stride;
+    tile->row_scale = t->row_scales + row0;
+    tile->offset = t->symbol_offset;
+    if (t->tier == RUSK_TIER_WARM) {
+        return warm_tile(t, index, s, tile, err);
+    }
+    tile->data = t->bytes + (size_t)row0 * t->stride;
+    tile->patches = t->patches + t->tile_patches[index];
+    tile->n_patches = t->tile_patches[index + 1] - t->tile_patches[index];
+    return RUSK_OK;
+}
+
+static void symbols_to_f32(const rusk_tile *tile, uint32_t row, float *out) {
+    const int8_t *codes = (const int8_t *)tile->data + (size_t)row * tile->stride_bytes;
+    float scale = tile->row_scale[row];
+    for (uint32_t c = 0; c < tile->n_cols; c++) {
+        out[c] = ((float)codes[c] + tile->offset) * scale;
+    }
+    for (size_t i = 0; i < tile->n_patches; i++) {
+        const rusk_patch *p = &tile->patches[i];
+        if (p->position / tile->n_cols == row) {
+            uint32_t c = p->position % tile->n_cols;
+            out[c] = ((float)codes[c] + (float)p->delta + tile->offset) * scale;
+        }
+    }
+}
+
+static rusk_status view_row(void *self, uint32_t slot, uint32_t row, unsigned worker, float *out,
+                            rusk_error *err) {
+    const rusk_weights_tensor *t = tensor_of(self, slot);
+    RUSK_ASSERT(row < t->n_rows);
+    if (t->tier == RUSK_TIER_STORED) {
+        rusk_dtype_to_f32(t->dtype, t->bytes + (size_t)row * t->row_bytes, t->n_cols, out);
+        return RUSK_OK;
+    }
+    rusk_tile tile;
+    RUSK_TRY(view_tile(self, slot, row / t->tile_rows, worker, &tile, err));
+    symbols_to_f32(&tile, row % t->tile_rows, out);
+    return RUSK_OK;
+}
+
+rusk_weights_view rusk_weights_reader_view(rusk_weights_reader *reader) {
+    return (rusk_weights_view){.self = reader,
+                               .tile_rows = view_tile_rows,
+                               .tile = view_tile,
+                               .row = view_row,
+                               .vector = view_vector,
+                               .scratch = view_scratch};
+}
