@@ -61,11 +61,11 @@ typedef struct rusk_model_desc {
     uint32_t rope_dims;
     float rope_base, rope_scale; /* of global layers; angles are multiplied by rope_scale */
     float rope_base_local, rope_scale_local; /* of windowed layers */
-    uint32_t window; /* positions a windowed layer sees, itself included; 0: no windows */
-    uint32_t
-        window_pattern; /* layer i is global where (i + 1) % window_pattern == 0; 0: all global */
-    bool tied_head;     /* OUTPUT_HEAD is TOKEN_EMBEDDING */
-    uint32_t roles;     /* bit mask of the roles a layer (or the model) has */
+    uint32_t window;         /* positions a windowed layer sees, itself included; 0: no windows */
+    uint32_t window_pattern; /* layer i sees everything where (i + 1) % window_pattern == 0; 0:
+                                every layer is windowed */
+    bool tied_head;          /* OUTPUT_HEAD is TOKEN_EMBEDDING */
+    uint32_t roles;          /* bit mask of the roles a layer (or the model) has */
 } rusk_model_desc;
 
 static inline bool rusk_desc_has(const rusk_model_desc *d, rusk_role role) {
