@@ -62,7 +62,7 @@ static size_t train(const rusk_text *corpus, uint32_t (*symbol_of)(uint8_t), uin
         symbols[i] = symbol_of((uint8_t)corpus->data[i]);
         starts[i] = corpus->data[i] == ' ';
     }
-    for (; n_merges < N_MERGES; n_merges++) {
+    for (; n_merges < N_MERGES && first_new + n_merges < N_TOKENS; n_merges++) {
         pair best = {0, 0};
         unsigned most = 1;
         memset(counts, 0, sizeof counts);
