@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/io.h"
+#include "format/container.h"
 #include "format/gguf.h"
 #include "format/order.h"
 
@@ -16,6 +17,7 @@ static const struct {
     rusk_status (*open)(rusk_source **out, rusk_alloc *alloc, const char *path, rusk_error *err);
 } FORMATS[] = {
     {RUSK_GGUF_MAGIC, rusk_gguf_open},
+    {RUSK_CONTAINER_MAGIC, rusk_container_open},
 };
 
 enum { MAGIC_BYTES = 4 };
