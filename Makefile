@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 
 all:
-	cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) -DRUSK_TESTS=OFF
 	cmake --build --preset release
 
 test:
