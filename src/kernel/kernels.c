@@ -11,6 +11,9 @@ void rusk_kernels_init(rusk_kernels *k, uint32_t cpu_mask) {
     rusk_kernels_use_ref(k);
     if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
         rusk_kernels_use_avx2(k);
+        if ((cpu_mask & RUSK_CPU_AVX512) != 0) {
+            rusk_kernels_use_avx512(k);
+        }
     }
 }
 

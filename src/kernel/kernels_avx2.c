@@ -55,7 +55,7 @@ INLINE __m256 quads(__m256i magnitude, __m256i w, __m256i q) {
 typedef struct block {
     const int8_t *w[4], *q[2];
     const float *d[4], *m[4], *scale[2], *sum16[2];
-    size_t n_groups;
+    size_t n_groups, ahead_bytes; /* from a row to the one that will be next at its place */
 } block;
 
 enum { CHUNK = 8 }; /* groups whose factors are worked out together */
@@ -108,6 +108,10 @@ INLINE void one_group(rusk_tile_kind kind, int nr, int nt, const block *k, size_
     for (int r = 0; r < nr; r++) {
         __m256i w = _mm256_loadu_si256((const __m256i *)(k->w[r] + (g + i) * RUSK_GROUP));
         __m256i magnitude = _mm256_abs_epi8(w);
+        if (nt == 1 && odd == 0) { /* a cache line holds two groups */
+            _mm_prefetch((const char *)k->w[r] + (g + i) * RUSK_GROUP + k->ahead_bytes,
+                         _MM_HINT_T0);
+        }
         RUSK_UNROLL
         for (int t = 0; t < nt; t++) {
             __m256 f = kind == RUSK_TILE_I8 ? _mm256_broadcast_ss(k->scale[t] + g + i)
@@ -204,7 +208,7 @@ INLINE void int8_block(rusk_tile_kind kind, int nr, int nt, const block *k, __m1
 INLINE void int8_rows(rusk_tile_kind kind, int nr, int nt, const rusk_tile *w, size_t r,
                       const rusk_acts *x, size_t b, const float *offset, float *y,
                       size_t y_stride) {
-    block k = {.n_groups = x->n_groups};
+    block k = {.n_groups = x->n_groups, .ahead_bytes = (size_t)nr * w->stride_bytes};
     __m128 sums[2];
     RUSK_UNROLL
     for (int i = 0; i < nr; i++) {
