@@ -11,19 +11,34 @@
 #include <stdint.h>
 #include <string.h>
 
+/* To and from little-endian. Loads and stores below are one memcpy each, which compilers turn into
+ * one instruction; put together from bytes, stores in particular stay eight. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define RUSK_LITTLE16(v) __builtin_bswap16(v)
+#define RUSK_LITTLE32(v) __builtin_bswap32(v)
+#define RUSK_LITTLE64(v) __builtin_bswap64(v)
+#else
+#define RUSK_LITTLE16(v) (v)
+#define RUSK_LITTLE32(v) (v)
+#define RUSK_LITTLE64(v) (v)
+#endif
+
 static inline uint16_t rusk_load_u16(const void *p) {
-    const uint8_t *b = p;
-    return (uint16_t)(b[0] | b[1] << 8);
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return RUSK_LITTLE16(v);
 }
 
 static inline uint32_t rusk_load_u32(const void *p) {
-    const uint8_t *b = p;
-    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return RUSK_LITTLE32(v);
 }
 
 static inline uint64_t rusk_load_u64(const void *p) {
-    const uint8_t *b = p;
-    return (uint64_t)rusk_load_u32(b) | (uint64_t)rusk_load_u32(b + 4) << 32;
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return RUSK_LITTLE64(v);
 }
 
 static inline float rusk_load_f32(const void *p) {
@@ -34,21 +49,18 @@ static inline float rusk_load_f32(const void *p) {
 }
 
 static inline void rusk_store_u16(void *p, uint16_t v) {
-    uint8_t *b = p;
-    b[0] = (uint8_t)v;
-    b[1] = (uint8_t)(v >> 8);
+    v = RUSK_LITTLE16(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void rusk_store_u32(void *p, uint32_t v) {
-    uint8_t *b = p;
-    rusk_store_u16(b, (uint16_t)v);
-    rusk_store_u16(b + 2, (uint16_t)(v >> 16));
+    v = RUSK_LITTLE32(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void rusk_store_u64(void *p, uint64_t v) {
-    uint8_t *b = p;
-    rusk_store_u32(b, (uint32_t)v);
-    rusk_store_u32(b + 4, (uint32_t)(v >> 32));
+    v = RUSK_LITTLE64(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void rusk_store_f32(void *p, float v) {

@@ -18,20 +18,18 @@ static inline uint32_t rusk_f32_bits(float value) {
     return bits;
 }
 
-/* IEEE binary16: s eeeee mmmmmmmmmm. Subnormals, infinities and NaN are kept. */
+/* IEEE binary16: s eeeee mmmmmmmmmm. Subnormals and infinities are exact, NaN stays NaN. Masks
+ * instead of branches, so that loops over it become vector code and scales of any size cost the
+ * same. */
 static inline float rusk_f32_from_f16(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000U) << 16;
-    uint32_t exponent = (h >> 10) & 0x1FU;
-    uint32_t mantissa = h & 0x3FFU;
-    if (exponent == 0) {
-        /* mantissa * 2^-24 is exact in f32 */
-        float magnitude = (float)mantissa * 0x1p-24F;
-        return rusk_f32_from_bits(rusk_f32_bits(magnitude) | sign);
-    }
-    if (exponent == 31) {
-        return rusk_f32_from_bits(sign | 0x7F800000U | mantissa << 13);
-    }
-    return rusk_f32_from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+    uint32_t magnitude = h & 0x7FFFU;
+    uint32_t small = 0U - (uint32_t)(magnitude < 0x400U);  /* exponent 0 */
+    uint32_t large = 0U - (uint32_t)(magnitude > 0x7BFFU); /* exponent 31 */
+    /* Bias 15 to bias 127 is + 112. Exponent 31 must become 255, another 112 up. Exponent 0 has no
+     * hidden one: read it as 2^-14 * 1.mmmmmmmmmm (exponent 113) and take the 2^-14 away again. */
+    uint32_t bits = (magnitude << 13) + (112U << 23) + (large & 112U << 23) + (small & 1U << 23);
+    float value = rusk_f32_from_bits(bits) - rusk_f32_from_bits(small & 113U << 23);
+    return rusk_f32_from_bits(rusk_f32_bits(value) | (uint32_t)(h & 0x8000U) << 16);
 }
 
 static inline uint16_t rusk_f16_from_f32(float value) {

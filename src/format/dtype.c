@@ -87,14 +87,16 @@ const char *rusk_dtype_gguf_name(uint32_t number) {
 }
 
 /* Columns unpacked at a time: the largest block, so that the arrays stay in the first cache. */
-enum { STEP = 256, LEAST_GROUP = 16 };
+enum { STEP = 256, LEAST_GROUP = 16, GROUP = 32 };
 
-static void groups_to_f32(const int8_t *restrict codes, const float *restrict d,
-                          const float *restrict m, size_t n, size_t group, float *restrict out) {
+/* Inlined with a constant `group`, so that its loop has a constant trip count. */
+static inline void groups_to_f32(const int8_t *restrict codes, const float *restrict d,
+                                 const float *restrict m, size_t n, size_t group,
+                                 float *restrict out) {
     for (size_t g = 0; g < n / group; g++) {
         float scale = d[g], minimum = m[g];
-        for (size_t i = g * group; i < (g + 1) * group; i++) {
-            out[i] = scale * (float)codes[i] + minimum;
+        for (size_t i = 0; i < group; i++) {
+            out[g * group + i] = scale * (float)codes[g * group + i] + minimum;
         }
     }
 }
@@ -125,6 +127,10 @@ void rusk_dtype_to_f32(const rusk_dtype_info *info, const uint8_t *bytes, size_t
     for (size_t done = 0; done < n; done += STEP) {
         size_t now = RUSK_MIN(n - done, (size_t)STEP);
         info->unpack(bytes + done / info->block_elements * info->block_bytes, now, codes, d, m);
-        groups_to_f32(codes, d, m, now, info->group, out + done);
+        if (info->group == LEAST_GROUP) {
+            groups_to_f32(codes, d, m, now, LEAST_GROUP, out + done);
+        } else {
+            groups_to_f32(codes, d, m, now, GROUP, out + done);
+        }
     }
 }

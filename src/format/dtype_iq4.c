@@ -15,14 +15,28 @@
 #include "base/bytes.h"
 #include "base/fp.h"
 
-/* The set is part of the format. */
-static const int8_t CODES[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                 1,    13,   25,  38,  53,  69,  89,  113};
+/* a or b as mask is 0 or 0xFF. */
+#define PICK(mask, a, b) ((uint8_t)((a) ^ (((a) ^ (b)) & (mask))))
+
+/* The code of index x (0..15). A tree of selections by the bits of x instead of a table: compilers
+ * turn a loop over it into vector code, which a table would not allow. The 16 codes are part of the
+ * format. */
+static inline int8_t code_of(unsigned x) {
+    uint8_t bit0 = (uint8_t)(0U - (x & 1U)), bit1 = (uint8_t)(0U - (x >> 1 & 1U));
+    uint8_t bit2 = (uint8_t)(0U - (x >> 2 & 1U)), bit3 = (uint8_t)(0U - (x >> 3 & 1U));
+    uint8_t a = PICK(bit1, PICK(bit0, -127, -104), PICK(bit0, -83, -65));
+    uint8_t b = PICK(bit1, PICK(bit0, -49, -35), PICK(bit0, -22, -10));
+    uint8_t c = PICK(bit1, PICK(bit0, 1, 13), PICK(bit0, 25, 38));
+    uint8_t e = PICK(bit1, PICK(bit0, 53, 69), PICK(bit0, 89, 113));
+    return (int8_t)PICK(bit3, PICK(bit2, a, b), PICK(bit2, c, e));
+}
 
 static inline void look_up(const uint8_t *restrict in, int8_t *restrict out) {
     for (int j = 0; j < 16; j++) {
-        out[j] = CODES[in[j] & 15];
-        out[16 + j] = CODES[in[j] >> 4];
+        out[j] = code_of(in[j] & 15U);
+    }
+    for (int j = 0; j < 16; j++) {
+        out[16 + j] = code_of(in[j] >> 4U);
     }
 }
 

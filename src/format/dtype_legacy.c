@@ -47,39 +47,38 @@ void rusk_unpack_q4_1(RUSK_UNPACK_ARGS) {
     }
 }
 
-/* Bit i of `bits` to byte i: 16 where it is set, 0 where not. The multiplication puts a copy of
+/* Bit i of `bits` to the top bit of byte i, the other bits zero. The multiplication puts a copy of
  * `bits` in each byte, the mask keeps bit i of byte i; adding 0x7F to that byte (at most 0x80, so
  * nothing is carried out of it) sets its top bit exactly where it was not zero. */
-static inline uint64_t spread_bits(uint8_t bits) {
-    uint64_t one_each = (uint64_t)bits * 0x0101010101010101U & 0x8040201008040201U;
-    return (one_each + 0x7F7F7F7F7F7F7F7FU) >> 3 & 0x1010101010101010U;
+static inline uint64_t spread_bits(unsigned bits) {
+    uint64_t one_each = bits * 0x0101010101010101U & 0x8040201008040201U;
+    return (one_each + 0x7F7F7F7F7F7F7F7FU) & 0x8080808080808080U;
 }
 
-static inline void unpack_5_bits(const uint8_t *restrict high, const uint8_t *restrict in,
-                                 int8_t *restrict out, int offset) {
-    uint8_t fifth[BLOCK];
-    for (int i = 0; i < BLOCK / 8; i++) {
-        rusk_store_u64(fifth + 8 * i, spread_bits(high[i]));
-    }
-    unpack_nibbles(in, out, offset);
-    for (int j = 0; j < BLOCK; j++) {
-        out[j] = (int8_t)(out[j] + fifth[j]);
-    }
-}
-
+/* Eight codes at a time. The nibble minus 16 is the nibble with its upper bits set, so Q5_0 sets
+ * them where bit 4 is clear. */
 void rusk_unpack_q5_0(RUSK_UNPACK_ARGS) {
-    for (size_t b = 0; b < n / BLOCK; b++, bytes += 22) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 22, codes += BLOCK) {
         d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
         m[b] = -0.0F;
-        unpack_5_bits(bytes + 2, bytes + 6, codes + b * BLOCK, -16);
+        for (int i = 0; i < 4; i++) {
+            uint64_t x = rusk_load_u64(bytes + 6 + 8 * (i % 2)) >> 4 * (i / 2);
+            uint64_t clear = spread_bits(bytes[2 + i] ^ 0xFFU);
+            clear |= clear >> 1;
+            rusk_store_u64(codes + 8 * i, (x & 0x0F0F0F0F0F0F0F0FU) | clear | clear >> 2);
+        }
     }
 }
 
 void rusk_unpack_q5_1(RUSK_UNPACK_ARGS) {
-    for (size_t b = 0; b < n / BLOCK; b++, bytes += 24) {
+    for (size_t b = 0; b < n / BLOCK; b++, bytes += 24, codes += BLOCK) {
         d[b] = rusk_f32_from_f16(rusk_load_u16(bytes));
         m[b] = rusk_f32_from_f16(rusk_load_u16(bytes + 2));
-        unpack_5_bits(bytes + 4, bytes + 8, codes + b * BLOCK, 0);
+        for (int i = 0; i < 4; i++) {
+            uint64_t x = rusk_load_u64(bytes + 8 + 8 * (i % 2)) >> 4 * (i / 2);
+            uint64_t fifth = spread_bits(bytes[4 + i]) >> 3;
+            rusk_store_u64(codes + 8 * i, (x & 0x0F0F0F0F0F0F0F0FU) | fifth);
+        }
     }
 }
 
