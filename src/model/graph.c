@@ -16,8 +16,7 @@
 #include "base/checked.h"
 #include "model/graph_impl.h"
 
-/* --- life cycle
- * ------------------------------------------------------------------------------------- */
+/* --- life cycle ------------------------------------------------------------------------------- */
 
 /* n * m elements of `size` bytes; NULL where there is no memory or the product overflows. */
 static void *get_array(rusk_graph *g, rusk_mem_tag tag, uint64_t n, uint64_t m, uint64_t size) {
@@ -144,8 +143,7 @@ void rusk_graph_destroy(rusk_graph *g) {
     rusk_alloc_put(g->alloc, g);
 }
 
-/* --- jobs
- * ------------------------------------------------------------------------------------------- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 typedef struct dispatched {
     rusk_graph *g;
@@ -219,8 +217,7 @@ static void set_input(rusk_graph *g, const float *x, uint32_t n_cols) {
     g->acts.q = g->acts_q;
 }
 
-/* --- stages of one row
- * ------------------------------------------------------------------------------ */
+/* --- stages of one row ------------------------------------------------------------------------ */
 
 /* NULL where the model has none. */
 static const float *vector(const rusk_graph *g, rusk_role role, uint32_t layer) {
@@ -328,8 +325,7 @@ static void leave_layer(rusk_graph *g, uint32_t layer, uint32_t row) {
     }
 }
 
-/* --- the pass
- * --------------------------------------------------------------------------------------- */
+/* --- the pass --------------------------------------------------------------------------------- */
 
 static rusk_status embed(void *arg, size_t row, unsigned worker, rusk_error *err) {
     rusk_graph *g = arg;

@@ -63,8 +63,7 @@ rusk_status rusk_graph_multiply(rusk_graph *g, const graph_product *products, un
     return rusk_graph_dispatch(g, multiply_tile, &job, job.first[n_products], err);
 }
 
-/* --- head
- * ------------------------------------------------------------------------------------------- */
+/* --- head ------------------------------------------------------------------------------------- */
 
 typedef struct head_job {
     rusk_graph *g;

@@ -268,8 +268,7 @@ TEST(role_names_parse_back) {
     }
 }
 
-/* --- contradictions
- * --------------------------------------------------------------------------------- */
+/* --- contradictions --------------------------------------------------------------------------- */
 
 typedef struct bad_number {
     const char *arch, *key;

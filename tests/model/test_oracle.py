@@ -1,10 +1,10 @@
 """The forward pass in C against the independent one in tests/oracle/forward.py.
 
 Float activations: logits within 1e-3 of the oracle's (norm of the difference over norm, at every
-position). Nearly all of it is the cache's rounding to f16, so where the oracle rounds keys and values
-too, the bound is 3e-4 (a sum that falls on the other side of a half rounds the other way). int8 activations
-on Q8_0 weights: within 5e-2; a value rounded to 1/127 of its group's largest is off by about 0.5 %
-of the group's norm, and a few such errors add up over the layers.
+position). Nearly all of it is the cache's rounding to f16, so where the oracle rounds keys and
+values too, the bound is 3e-4 (a sum near the middle of two halves may round the other way). int8
+activations on Q8_0 weights: within 5e-2; a value rounded to 1/127 of its group's largest is off by
+about 0.5 % of the group's norm, and such errors add up over the layers.
 """
 import os
 import random

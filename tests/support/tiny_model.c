@@ -65,8 +65,7 @@ void tiny_options_default(tiny_options *o, const char *arch) {
     }
 }
 
-/* --- sizes
- * ------------------------------------------------------------------------------------------ */
+/* --- sizes ------------------------------------------------------------------------------------ */
 
 static uint32_t pick(uint32_t wanted, uint32_t usual) {
     return wanted != 0 ? wanted : usual;
@@ -148,8 +147,7 @@ static rusk_status choose(tiny *t, rusk_error *err) {
     return RUSK_OK;
 }
 
-/* --- metadata
- * --------------------------------------------------------------------------------------- */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 static rusk_meta *add_meta(tiny *t, const char *prefix, const char *suffix, rusk_meta_type type) {
     RUSK_ASSERT(t->n_meta < MAX_META);
@@ -221,8 +219,7 @@ static rusk_status describe(tiny *t, rusk_error *err) {
     return RUSK_OK;
 }
 
-/* --- weights
- * ---------------------------------------------------------------------------------------- */
+/* --- weights ---------------------------------------------------------------------------------- */
 
 /* Mean and standard deviation of a tensor's elements: what keeps activations near 1 and logits a
  * few units apart. */
