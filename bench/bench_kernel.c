@@ -50,7 +50,7 @@ static const struct {
 
 static const char *const KINDS[] = {"F32", "F16", "BF16", "I8", "G32", "G16"};
 
-static rusk_kernels levels[4];
+static rusk_kernels levels[5];
 static size_t n_levels;
 
 typedef struct product {
@@ -216,7 +216,7 @@ static void bench_memory(size_t place) {
 
 static void find_levels(void) {
     static const uint32_t MASKS[] = {0, RUSK_CPU_AVX2, RUSK_CPU_AVX2 | RUSK_CPU_AVX512,
-                                     RUSK_CPU_NEON};
+                                     RUSK_CPU_NEON, RUSK_CPU_NEON | RUSK_CPU_DOTPROD};
     for (size_t i = 0; i < RUSK_COUNT(MASKS); i++) {
         rusk_kernels_init(&levels[n_levels], MASKS[i]);
         if (n_levels == 0 || strcmp(levels[n_levels].name, levels[n_levels - 1].name) != 0) {

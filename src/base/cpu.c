@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -28,6 +31,11 @@ uint32_t rusk_cpu_features(void) {
     }
 #elif defined(__aarch64__)
     mask |= RUSK_CPU_NEON;
+#if defined(__linux__) && defined(HWCAP_ASIMDDP)
+    if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
+        mask |= RUSK_CPU_DOTPROD;
+    }
+#endif
 #endif
     return mask;
 }

@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
-#define RUSK_CPU_AVX2   1U /* AVX2 with F16C (every AVX2 processor has it) */
-#define RUSK_CPU_AVX512 2U /* AVX-512 F, BW, VL, VNNI */
-#define RUSK_CPU_NEON   4U
+#define RUSK_CPU_AVX2    1U /* AVX2 with F16C (every AVX2 processor has it) */
+#define RUSK_CPU_AVX512  2U /* AVX-512 F, BW, VL, VNNI */
+#define RUSK_CPU_NEON    4U
+#define RUSK_CPU_DOTPROD 8U /* SDOT and UDOT of ARMv8.2 */
 
 /* Mask of RUSK_CPU_* that this processor and operating system support. */
 uint32_t rusk_cpu_features(void);

@@ -13,6 +13,7 @@ void rusk_kernels_use_ref(rusk_kernels *k);
 void rusk_kernels_use_avx2(rusk_kernels *k);
 void rusk_kernels_use_avx512(rusk_kernels *k);
 void rusk_kernels_use_neon(rusk_kernels *k);
+void rusk_kernels_use_dotprod(rusk_kernels *k);
 
 /* Before a loop of constant length that must disappear: its arrays are registers. */
 #if defined(__clang__)

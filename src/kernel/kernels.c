@@ -15,6 +15,12 @@ void rusk_kernels_init(rusk_kernels *k, uint32_t cpu_mask) {
             rusk_kernels_use_avx512(k);
         }
     }
+    if ((cpu_mask & RUSK_CPU_NEON) != 0) {
+        rusk_kernels_use_neon(k);
+        if ((cpu_mask & RUSK_CPU_DOTPROD) != 0) {
+            rusk_kernels_use_dotprod(k);
+        }
+    }
 }
 
 void rusk_matmul(const rusk_kernels *k, const rusk_tile *w, const rusk_acts *x, float *y,

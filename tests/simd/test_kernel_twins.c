@@ -11,7 +11,8 @@
 #include "support/test.h"
 #include "support/tiles.h"
 
-static const uint32_t LEVELS[] = {RUSK_CPU_AVX2, RUSK_CPU_AVX2 | RUSK_CPU_AVX512, RUSK_CPU_NEON};
+static const uint32_t LEVELS[] = {RUSK_CPU_AVX2, RUSK_CPU_AVX2 | RUSK_CPU_AVX512, RUSK_CPU_NEON,
+                                  RUSK_CPU_NEON | RUSK_CPU_DOTPROD};
 
 static bool same_floats(const float *a, const float *b, size_t n) {
     for (size_t i = 0; i < n; i++) {

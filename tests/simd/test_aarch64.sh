@@ -1,0 +1,27 @@
+#!/bin/sh
+# The kernels of aarch64 on processors with and without SDOT: cross-compiled, run by qemu's user mode.
+# Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+cc=aarch64-linux-gnu-gcc
+for tool in $cc qemu-aarch64; do
+    if ! command -v $tool >/dev/null; then
+        echo "skipped: $tool is not here"
+        exit 77
+    fi
+done
+out=$(mktemp -d) || exit 1
+trap 'rm -rf "$out"' EXIT
+
+# what the tests need and the cross compiler's libraries have
+sources="src/kernel/*.c src/base/alloc.c src/base/arena.c src/base/cpu.c src/base/rng.c
+    src/base/status.c src/base/strbuf.c tests/support/test.c tests/support/tiles.c"
+flags="-std=c11 -O2 -Wall -Wextra -Werror -ffp-contract=off -D_FILE_OFFSET_BITS=64 -static
+    -Iinclude -Isrc -Itests"
+for test in simd/test_kernel_twins kernel/test_kernels; do
+    program=$out/$(basename $test)
+    # shellcheck disable=SC2086
+    $cc $flags tests/$test.c $sources -lm -o "$program" || exit 1
+    for cpu in cortex-a53 cortex-a76; do
+        echo "$test on $cpu"
+        qemu-aarch64 -cpu $cpu "$program" || exit 1
+    done
+done
