@@ -18,6 +18,11 @@
 #define RUSK_CODEC_MAX_SYMBOL 127
 #define RUSK_CODEC_OVERREAD   64 /* bytes a decoder may read (never use) past a block's end */
 
+#define RUSK_PATCH_MAX_DELTA                                                                       \
+    (1 << 23)                   /* |delta| is at most this: symbol + delta is exact in f32         \
+                                 */
+#define RUSK_PATCH_COST_BITS 24 /* a patch's usual cost: two bytes position, one delta */
+
 /* Counts of symbols by class. */
 typedef struct rusk_hist {
     uint64_t count[RUSK_CODEC_CLASSES][RUSK_CODEC_ALPHABET];
@@ -49,12 +54,21 @@ typedef struct rusk_codec {
     /* Table blob for symbols with these counts. Classes with no symbols get no table.
      * Deterministic. */
     rusk_status (*build_tables)(const rusk_hist *hist, rusk_strbuf *blob, rusk_error *err);
-    /* Bits that coding would take with the tables it would build: patches and blob excluded. */
+    /* Bits that coding would take with the tables it would build, patches of folded symbols
+     * included (RUSK_PATCH_COST_BITS each); table blob and what a block costs besides
+     * (block_bits) excluded. */
     double (*cost_bits)(const rusk_hist *hist);
+    /* What a block of this shape costs beyond its symbols, on average, its (empty) patch list
+     * included. */
+    double (*block_bits)(const rusk_block_shape *shape);
     /* Validates a blob and prepares it for decoding (and encoding). FORMAT, NO_MEMORY. */
     rusk_status (*open_tables)(rusk_codec_tables **out, rusk_alloc *alloc, const uint8_t *blob,
                                size_t len_bytes, rusk_error *err);
     void (*close_tables)(rusk_codec_tables *tables);
+    /* For each symbol (index = symbol + 128) the one that codes it in this class: itself where it
+     * has a code, else the nearest one that has (rusk_block_encode patches the difference). NULL
+     * where the class has no table. */
+    const int8_t *(*fold)(const rusk_codec_tables *tables, unsigned class_index);
     /* Appends the coded block to out. symbols: n_rows x n_cols, row stride n_cols. A symbol without
      * a code in its row's table: INVALID_ARGUMENT. */
     rusk_status (*encode)(const rusk_codec_tables *tables, const rusk_block_shape *shape,
@@ -72,15 +86,26 @@ size_t rusk_codec_count(void);
 const rusk_codec *rusk_codec_at(size_t index);
 const rusk_codec *rusk_codec_find(const char *name);
 
-/* A stored block is  [patch list][codec payload]. These wrap a codec with the patch list. */
+/* Rows per block to choose for a tensor of this shape: blocks of nearly equal height with up to
+ * 64 K symbols, so that what a block costs besides its symbols stays small (block_bits: 0.01 bits
+ * a symbol with rans) while a single row can be had quickly. 1 .. n_rows; 0 where n_rows is 0. */
+uint32_t rusk_codec_block_rows(uint32_t n_rows, uint32_t n_cols);
+
+/* A stored block is  [patch list][codec payload]. These wrap a codec with the patch list.
+ *
+ * Patches come in two kinds. An outlier's true value lies outside -127..127: the caller gives it
+ * to encode and gets it back from decode. A symbol without a code in its row's table is folded to
+ * the nearest one that has; encode makes that patch itself and decode applies it. */
 rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *tables,
                               const rusk_block_shape *shape, const int8_t *symbols,
                               const rusk_patch *patches, size_t n_patches, rusk_strbuf *out,
                               rusk_error *err);
-/* Number of patches of a stored block, validated against its length: at most n_rows * n_cols. */
+/* Number of patches in a stored block, of both kinds, validated against its length: at most
+ * n_rows * n_cols. An upper bound of what rusk_block_decode gives. */
 rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
                                    const rusk_block_shape *shape, size_t *n, rusk_error *err);
-/* patches has room for rusk_block_patch_count entries. */
+/* Decodes symbols to out (-127..127, row stride `stride`) and outliers to patches, which has room
+ * for rusk_block_patch_count entries; *n_patches is how many came. No heap; any bytes are safe. */
 rusk_status rusk_block_decode(const rusk_codec *codec, const rusk_codec_tables *tables,
                               const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
                               int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,

@@ -1,0 +1,36 @@
+/* codec.c - the registry: a codec is one file and one line here. */
+#include "codec/codec.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "codec/registry.h"
+
+static const rusk_codec *const CODECS[] = {&rusk_codec_raw, &rusk_codec_rans};
+
+size_t rusk_codec_count(void) {
+    return RUSK_COUNT(CODECS);
+}
+
+const rusk_codec *rusk_codec_at(size_t index) {
+    return index < RUSK_COUNT(CODECS) ? CODECS[index] : NULL;
+}
+
+const rusk_codec *rusk_codec_find(const char *name) {
+    for (size_t i = 0; i < RUSK_COUNT(CODECS); i++) {
+        if (strcmp(CODECS[i]->name, name) == 0) {
+            return CODECS[i];
+        }
+    }
+    return NULL;
+}
+
+uint32_t rusk_codec_block_rows(uint32_t n_rows, uint32_t n_cols) {
+    enum { MOST_SYMBOLS = 1 << 16 };
+    if (n_rows == 0 || n_cols == 0) {
+        return n_rows;
+    }
+    uint64_t most = n_cols < MOST_SYMBOLS ? MOST_SYMBOLS / n_cols : 1;
+    uint64_t n_blocks = (n_rows + most - 1) / most;
+    return (uint32_t)((n_rows + n_blocks - 1) / n_blocks);
+}

@@ -1,0 +1,10 @@
+/* registry.h - the codecs that codec.c lists. */
+#ifndef RUSK_CODEC_REGISTRY_H
+#define RUSK_CODEC_REGISTRY_H
+
+#include "codec/codec.h"
+
+extern const rusk_codec rusk_codec_raw;
+extern const rusk_codec rusk_codec_rans;
+
+#endif
