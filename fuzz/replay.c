@@ -4,6 +4,7 @@
  * libFuzzer the target alone is built (clang -fsanitize=fuzzer); the driver is left out.
  *
  *     fuzz_NAME [--seconds S] [--runs N] [--seed N] [FILE ...]     FILEs are run once, unmutated */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
