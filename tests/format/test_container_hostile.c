@@ -413,7 +413,8 @@ TEST(wrong_superblocks_and_section_tables) {
             "unknown critical section 58 54 52 41");
     HOSTILE((p.extra_tag = "XTRA", p.extra_flags = 2), RUSK_FORMAT, "flags 2");
     HARMLESS((p.extra_tag = "XTRA", p.extra_flags = 0));
-    HOSTILE(p.data_offset = PAGE + 1, RUSK_FORMAT, "expected a place from");
+    HOSTILE(p.data_offset = PAGE + 1, RUSK_FORMAT, "DATA on whole pages");
+    HOSTILE(p.data_offset = 3 * PAGE, RUSK_FORMAT, "expected a place from");
     HOSTILE((p.data_offset = PAGE / 2, p.data_bytes = PAGE), RUSK_FORMAT, "DATA on whole pages");
     HOSTILE(p.data_bytes = UINT64_MAX - 100, RUSK_FORMAT, "expected a place from");
     HOSTILE(p.data_offset = 32, RUSK_FORMAT, "expected a place from 64");
