@@ -55,7 +55,7 @@ static const char *where(const parser *p, char buf[WHERE_CAP]) {
 
 #define PATH_WHERE(p, buf) (p)->input->path, where((p), (buf))
 
-/* --- the window -------------------------------------------------------------------------------- */
+/* --- the window ---------------------------------------------------------------------------- */
 
 /* That n bytes are there from pos on. */
 static rusk_status check_left(const parser *p, uint64_t n, const char *what, rusk_error *err) {
@@ -137,7 +137,7 @@ static rusk_status take_text(parser *p, const char *what, rusk_text *out, rusk_e
     return RUSK_OK;
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------------------------- */
 
 /* Length of the UTF-8 sequence at s (n > 0 bytes left), 0 where it is not one. */
 static size_t utf8_length(const uint8_t *s, size_t n) {
@@ -186,7 +186,7 @@ static rusk_status take_name(parser *p, const char **out, rusk_error *err) {
     return RUSK_OK;
 }
 
-/* --- metadata ---------------------------------------------------------------------------------- */
+/* --- metadata ------------------------------------------------------------------------------ */
 
 static rusk_status check_bools(const parser *p, const uint8_t *values, size_t n, uint64_t offset,
                                rusk_error *err) {
@@ -278,14 +278,17 @@ static rusk_status take_entry(parser *p, rusk_meta *m, rusk_error *err) {
     return RUSK_OK;
 }
 
-/* --- tensor descriptions ----------------------------------------------------------------------- */
+/* --- tensor descriptions ------------------------------------------------------------------- */
 
 static rusk_status fail_type(const parser *p, uint32_t number, uint64_t offset, rusk_error *err) {
-    char buf[WHERE_CAP], supported[SUPPORTED_CAP] = "";
+#define X(type, number, elements, bytes, group) " " #type
+    char buf[WHERE_CAP], supported[sizeof("" RUSK_DTYPE_LIST(X))];
+#undef X
+    size_t len = 0;
     const char *name = rusk_dtype_gguf_name(number);
 #define X(type, number, elements, bytes, group)                                                    \
     if (RUSK_DTYPE_##type != RUSK_DTYPE_SYM8) {                                                    \
-        strcat(supported, " " #type);                                                              \
+        len += (size_t)snprintf(supported + len, sizeof supported - len, " %s", #type);            \
     }
     RUSK_DTYPE_LIST(X)
 #undef X
@@ -410,7 +413,7 @@ static rusk_status place_tensors(const parser *p, rusk_source_tensor *tensors, s
     return RUSK_OK;
 }
 
-/* --- the whole --------------------------------------------------------------------------------- */
+/* --- the whole ----------------------------------------------------------------------------- */
 
 static rusk_status take_version(parser *p, uint32_t *version, rusk_error *err) {
     const char *path = p->input->path;

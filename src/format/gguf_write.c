@@ -77,7 +77,7 @@ void rusk_gguf_writer_discard(rusk_gguf_writer *w) {
     rusk_alloc_put(w->alloc, w);
 }
 
-/* --- header ------------------------------------------------------------------------------------ */
+/* --- header -------------------------------------------------------------------------------- */
 
 static void add_text(rusk_strbuf *s, const char *data, size_t len_bytes) {
     rusk_strbuf_add_u64(s, len_bytes);
@@ -244,7 +244,7 @@ rusk_status rusk_gguf_writer_tensor(rusk_gguf_writer *w, const char *name, uint3
     return RUSK_OK;
 }
 
-/* --- data -------------------------------------------------------------------------------------- */
+/* --- data ---------------------------------------------------------------------------------- */
 
 static rusk_status pad(rusk_gguf_writer *w, rusk_error *err) {
     uint64_t aligned;

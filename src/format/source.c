@@ -56,7 +56,7 @@ void rusk_source_close(rusk_source *source) {
     }
 }
 
-/* --- look-up ----------------------------------------------------------------------------------- */
+/* --- look-up ------------------------------------------------------------------------------- */
 
 static const char *meta_key(const rusk_source *s, size_t i) {
     return s->meta[i].key;
@@ -136,7 +136,7 @@ ptrdiff_t rusk_source_find(const rusk_source *source, const char *name) {
     return find(source, source->tensor_order, source->n_tensors, name, tensor_name);
 }
 
-/* --- typed look-up ----------------------------------------------------------------------------- */
+/* --- typed look-up ------------------------------------------------------------------------- */
 
 /* Error for a value that is there but not what the caller needs; shows it. */
 static rusk_status fail_value(const rusk_source *s, const rusk_meta *m, const char *expected,
@@ -221,7 +221,7 @@ rusk_status rusk_source_text(const rusk_source *s, const char *key, rusk_text *t
     return RUSK_OK;
 }
 
-/* --- rows -------------------------------------------------------------------------------------- */
+/* --- rows ---------------------------------------------------------------------------------- */
 
 uint64_t rusk_source_row_bytes(const rusk_source_tensor *t) {
     return t->n_cols / t->dtype->block_elements * t->dtype->block_bytes;
