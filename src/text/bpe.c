@@ -1,9 +1,9 @@
 /* bpe.c - byte-level byte pair encoding (Sennrich et al. 2016; bytes as in GPT-2).
  *
  * A word starts as one symbol per byte; the neighbours whose merge has the lowest rank are joined,
- * the leftmost of them first, until no neighbours have a merge. Symbols are a linked list, candidates
- * a heap of rank << 32 | left: O(n log n). A candidate is stale when its symbols are not those of
- * its merge any more. */
+ * the leftmost of them first, until no neighbours have a merge. Symbols are a linked list,
+ * candidates a heap of rank << 32 | left: O(n log n). A candidate is stale when its symbols are not
+ * those of its merge any more. */
 #include <string.h>
 
 #include "text/heap64.h"

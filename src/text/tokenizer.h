@@ -67,8 +67,8 @@ void rusk_tokenizer_destroy(rusk_tokenizer *t);
 
 const rusk_vocab *rusk_tokenizer_vocab(const rusk_tokenizer *t);
 
-/* The contracts of rusk_tokenize, rusk_token_text, rusk_token_is_end (rusk.h). Thread-safe. Time is
- * proportional to n log n for a text of n bytes whatever it holds. User-defined tokens are found in
+/* The contracts of rusk_tokenize, rusk_token_text, rusk_token_is_end (rusk.h). Thread-safe. Time
+ * grows as n log n for a text of n bytes whatever it holds. User-defined tokens are found in
  * the text with any flags. A byte that has no token of its own is U+FFFD where the text is not
  * valid UTF-8, is left out where it is (as llama.cpp does, gpt2), and is the unknown token (llama).
  * Errors: LIMIT (ids do not fit; text longer than RUSK_TEXT_MAX_BYTES), NO_MEMORY. */
