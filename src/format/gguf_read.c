@@ -21,7 +21,6 @@ enum {
     WHERE_CAP = 128,
     MIN_ENTRY_BYTES = 8 + 1 + 4 + 1,          /* key, type, the smallest value */
     MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8, /* name, one dimension, type, offset */
-    SUPPORTED_CAP = 160
 };
 
 typedef struct gguf_source {

@@ -61,12 +61,19 @@ static void data(size_t n_bytes) {
     }
 }
 
+/* To a new file each time: ext4 writes a file that is truncated and filled again to disk at once,
+ * which made these thousands of small files slow. */
+static void put(const char *path) {
+    (void)unlink(path);
+    test_write_file(path, file.data, file.len_bytes);
+}
+
 /* What was built must be refused so, with a message that names the file, and without a trace. */
 static void refused(rusk_status status, const char *message) {
     const char *path = test_path("hostile.gguf");
     rusk_source *s = (rusk_source *)&file;
     CHECK(!file.failed);
-    test_write_file(path, file.data, file.len_bytes);
+    put(path);
     CHECK_FAILS(rusk_gguf_open(&s, &memory, path, &err), status, &err, message);
     CHECK(strstr(err.message, "hostile.gguf") != NULL);
     CHECK(s == NULL);
@@ -77,7 +84,7 @@ static void refused(rusk_status status, const char *message) {
 static void accepted(void) {
     const char *path = test_path("accepted.gguf");
     rusk_source *s;
-    test_write_file(path, file.data, file.len_bytes);
+    put(path);
     CHECK_OK(rusk_gguf_open(&s, &memory, path, &err), &err);
     rusk_source_close(s);
     CHECK_EQ(memory.bytes_total, 0);
@@ -365,7 +372,7 @@ TEST(truncated_at_every_byte) {
     size_t end = complete_file(), full = file.len_bytes;
     rusk_source *s;
     CHECK(full > end);
-    test_write_file(path, file.data, full);
+    put(path);
     for (size_t len = full; len > 0; len--) {
         if (len < full) {
             CHECK(truncate(path, (off_t)len) == 0);
@@ -397,7 +404,7 @@ TEST(every_byte_disturbed) {
             float row[64];
             uint8_t scratch[256];
             file.data[i] = (char)VALUES[v];
-            test_write_file(path, file.data, file.len_bytes);
+            put(path);
             if (rusk_gguf_open(&s, &memory, path, &err) == RUSK_OK) {
                 for (size_t t = 0; t < s->n_tensors; t++) {
                     CHECK(s->tensors[t].n_cols <= 64);
@@ -415,7 +422,7 @@ TEST(every_byte_disturbed) {
 TEST(reader_without_memory) {
     const char *path = test_path("memory.gguf");
     complete_file();
-    test_write_file(path, file.data, file.len_bytes);
+    put(path);
     for (uint64_t nth = 1;; nth++) {
         test_failing_alloc f;
         rusk_source *s;
@@ -482,12 +489,12 @@ TEST(header_beyond_its_limit) {
     const char *path = test_path("sparse.gguf");
     rusk_source *s;
     array(RUSK_META_U8, RUSK_GGUF_MAX_HEADER);
-    test_write_file(path, file.data, file.len_bytes);
+    put(path);
     CHECK(truncate(path, (off_t)4 << 30) == 0);
     CHECK_FAILS(rusk_gguf_open(&s, &memory, path, &err), RUSK_LIMIT, &err,
                 "expected a header of at most 536870912 bytes");
     array(RUSK_META_STRING, 1ULL << 27);
-    test_write_file(path, file.data, file.len_bytes);
+    put(path);
     CHECK(truncate(path, (off_t)4 << 30) == 0);
     CHECK_FAILS(rusk_gguf_open(&s, &memory, path, &err), RUSK_LIMIT, &err,
                 "found 1073741824 bytes (elements of an array)");
@@ -504,7 +511,7 @@ TEST(large_vocabulary) {
         (void)snprintf(token, sizeof token, "token%u", i);
         text(token);
     }
-    test_write_file(path, file.data, file.len_bytes);
+    put(path);
     rusk_source *s;
     CHECK_OK(rusk_gguf_open(&s, &memory, path, &err), &err);
     const rusk_meta *m = rusk_source_meta(s, "k");
