@@ -1,5 +1,5 @@
-/* test_container_hostile.c - .rusk files that are cut, flipped, or wrong on purpose; a full disk; no
- * memory. A wrong file is written from `spec`, where every field of the format can be set, with
+/* test_container_hostile.c - .rusk files that are cut, flipped, or wrong on purpose; a full disk;
+ * no memory. A wrong file is written from `spec`, where every field of the format can be set, with
  * right checksums. */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -33,10 +33,16 @@ static uint8_t *small_file(size_t *len) {
     return test_read_file(path, len);
 }
 
+/* To a new file each time: ext4 writes one that is cut and filled again to disk at once. */
+static void put(const char *path, const uint8_t *file, size_t len) {
+    (void)unlink(path);
+    test_write_file(path, file, len);
+}
+
 static rusk_status try_open(const uint8_t *file, size_t len) {
     rusk_source *s = NULL;
     const char *path = test_path("hostile.rusk");
-    test_write_file(path, file, len);
+    put(path, file, len);
     rusk_alloc_init(&alloc, NULL);
     err.message[0] = '\0';
     rusk_status status = rusk_container_open(&s, &alloc, path, &err);
@@ -106,7 +112,7 @@ TEST(a_flipped_byte_is_found) {
         }
         uint8_t old = file[at];
         file[at] ^= (uint8_t)(1U << at % 8);
-        test_write_file(path, file, len);
+        put(path, file, len);
         file[at] = old;
         rusk_status status = read_blocks(path, &wrong, &all);
         if (gap) {
