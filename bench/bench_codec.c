@@ -149,7 +149,7 @@ static double decode_rate(const coded *c, const rusk_codec *codec, const matrix 
 }
 
 static void report(const char *source, const matrix *m, const rusk_codec *codec,
-                   const char *decoder, rusk_rans_decoder decode) {
+                   const char *decoder, rusk_rans_steps steps) {
     static rusk_hist hist;
     coded c;
     double n = (double)m->n_rows * m->n_cols;
@@ -158,8 +158,8 @@ static void report(const char *source, const matrix *m, const rusk_codec *codec,
         rusk_hist_add(&hist, m->classes[r], m->symbols + r * m->n_cols, m->n_cols);
     }
     encode_all(&c, codec, m, &hist);
-    if (decode != NULL) {
-        ((rusk_rans_tables *)c.tables)->decode = decode;
+    if (steps != NULL) {
+        ((rusk_rans_tables *)c.tables)->steps = steps;
     }
     double bits = rusk_hist_bits(&hist) / n;
     double coded_bits = 8.0 * (double)c.offsets[c.n_blocks] / n;
@@ -181,7 +181,12 @@ static void report_all(const char *source, const matrix *m) {
             report(source, m, codec, "best", NULL);
             continue;
         }
-        report(source, m, codec, "ref", rusk_rans_decode_ref);
+        report(source, m, codec, "ref", rusk_rans_steps_ref);
+#if defined(__x86_64__)
+        if ((rusk_cpu_features() & RUSK_CPU_AVX2) != 0) {
+            report(source, m, codec, "avx2", rusk_rans_steps_avx2);
+        }
+#endif
     }
     fflush(stdout);
 }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/cpu.h"
 #include "codec/registry.h"
 
 enum { WORDS_BUFFERED = 256 };
@@ -35,7 +36,7 @@ static size_t lanes_of(const rusk_block_shape *shape) {
 /* --- decoding ------------------------------------------------------------------------------- */
 
 /* Takes a word where the state is low. A missing word is read as zero and remembered by moving
- * `next` past the end, so that rusk_rans_end finds it. */
+ * `next` past the end, so that end() finds it. */
 static inline uint32_t refill(rusk_rans_run *run, uint32_t x) {
     if (x >= RUSK_RANS_LOW) {
         return x;
@@ -46,9 +47,9 @@ static inline uint32_t refill(rusk_rans_run *run, uint32_t x) {
     return x << 16 | word;
 }
 
-rusk_status rusk_rans_begin(rusk_rans_run *run, const rusk_codec_tables *tables,
-                            const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
-                            rusk_error *err) {
+static rusk_status begin(rusk_rans_run *run, const rusk_codec_tables *tables,
+                         const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
+                         rusk_error *err) {
     size_t n_lanes = lanes_of(shape);
     if (shape->n_rows == 0 || shape->n_cols == 0) {
         return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
@@ -75,7 +76,8 @@ rusk_status rusk_rans_begin(rusk_rans_run *run, const rusk_codec_tables *tables,
     return RUSK_OK;
 }
 
-void rusk_rans_step(rusk_rans_run *run, const uint32_t *slots, size_t n, int8_t *out) {
+/* A step of n lanes with all checks. */
+static void careful_step(rusk_rans_run *run, const uint32_t *slots, size_t n, int8_t *out) {
     for (size_t j = 0; j < n; j++) {
         uint32_t x = run->state[j], slot = slots[x % RUSK_FREQ_SUM];
         out[j] = (int8_t)(slot & 0xFF);
@@ -84,7 +86,7 @@ void rusk_rans_step(rusk_rans_run *run, const uint32_t *slots, size_t n, int8_t 
     }
 }
 
-rusk_status rusk_rans_end(const rusk_rans_run *run, const uint8_t *data, rusk_error *err) {
+static rusk_status end(const rusk_rans_run *run, const uint8_t *data, rusk_error *err) {
     if (run->left != 0) {
         return rusk_fail(err, RUSK_FORMAT, (uint64_t)(run->next - data),
                          "rans block: expected %s bytes than there are, found %lld %s",
@@ -117,37 +119,48 @@ static inline const uint8_t *fast_step(uint32_t state[RUSK_RANS_LANES], const ui
     return next;
 }
 
-rusk_status rusk_rans_decode_ref(const rusk_codec_tables *tables, const rusk_block_shape *shape,
-                                 const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
-                                 rusk_error *err) {
+size_t rusk_rans_steps_ref(rusk_rans_run *run, const uint32_t *slots, size_t n_steps, int8_t *out) {
+    size_t n = 0;
+    for (; n < n_steps && run->left >= 2 * RUSK_RANS_LANES; n++) {
+        const uint8_t *next = fast_step(run->state, slots, run->next, out + n * RUSK_RANS_LANES);
+        run->left -= next - run->next;
+        run->next = next;
+    }
+    return n;
+}
+
+rusk_rans_steps rusk_rans_steps_for(uint32_t cpu_mask) {
+#if defined(__x86_64__)
+    if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
+        return rusk_rans_steps_avx2;
+    }
+#endif
+    (void)cpu_mask;
+    return rusk_rans_steps_ref;
+}
+
+rusk_status rusk_rans_decode_with(rusk_rans_steps steps, const rusk_codec_tables *tables,
+                                  const rusk_block_shape *shape, const uint8_t *data,
+                                  size_t len_bytes, int8_t *out, size_t stride, rusk_error *err) {
     rusk_rans_run run;
-    RUSK_TRY(rusk_rans_begin(&run, tables, shape, data, len_bytes, err));
+    RUSK_TRY(begin(&run, tables, shape, data, len_bytes, err));
     for (size_t r = 0; r < shape->n_rows; r++) {
         const uint32_t *slots = rusk_rans_of(tables)->at[shape->row_classes[r]]->slots;
         int8_t *row = out + r * stride;
-        for (size_t c = 0; c < shape->n_cols; c += RUSK_RANS_LANES) {
+        size_t c = steps(&run, slots, shape->n_cols / RUSK_RANS_LANES, row) * RUSK_RANS_LANES;
+        for (; c < shape->n_cols; c += RUSK_RANS_LANES) {
             size_t n = RUSK_MIN(shape->n_cols - c, (size_t)RUSK_RANS_LANES);
-            if (n == RUSK_RANS_LANES && run.left >= 2 * RUSK_RANS_LANES) {
-                const uint8_t *next = fast_step(run.state, slots, run.next, row + c);
-                run.left -= next - run.next;
-                run.next = next;
-            } else {
-                rusk_rans_step(&run, slots, n, row + c);
-            }
+            careful_step(&run, slots, n, row + c);
         }
     }
-    return rusk_rans_end(&run, data, err);
-}
-
-rusk_rans_decoder rusk_rans_decoder_for(uint32_t cpu_mask) {
-    (void)cpu_mask;
-    return rusk_rans_decode_ref;
+    return end(&run, data, err);
 }
 
 static rusk_status decode(const rusk_codec_tables *tables, const rusk_block_shape *shape,
                           const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
                           rusk_error *err) {
-    return rusk_rans_of(tables)->decode(tables, shape, data, len_bytes, out, stride, err);
+    return rusk_rans_decode_with(rusk_rans_of(tables)->steps, tables, shape, data, len_bytes, out,
+                                 stride, err);
 }
 
 /* --- encoding ------------------------------------------------------------------------------- */

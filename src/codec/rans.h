@@ -22,14 +22,27 @@ typedef struct rusk_rans_class {
     int8_t fold[RUSK_CODEC_ALPHABET];
 } rusk_rans_class;
 
-typedef rusk_status (*rusk_rans_decoder)(const rusk_codec_tables *tables,
-                                         const rusk_block_shape *shape, const uint8_t *data,
-                                         size_t len_bytes, int8_t *out, size_t stride,
-                                         rusk_error *err);
+/* A block being decoded. */
+typedef struct rusk_rans_run {
+    uint32_t state[RUSK_RANS_LANES];
+    const uint8_t *next; /* words not yet taken: */
+    int64_t left;        /* their bytes; negative once words were missing */
+} rusk_rans_run;
+
+/* Decodes up to n_steps whole steps (32 symbols each) with one table, as long as words for a whole
+ * step are left, and returns how many. May read, never use, RUSK_CODEC_OVERREAD bytes beyond the
+ * words. All variants do the same to the same run. */
+typedef size_t (*rusk_rans_steps)(rusk_rans_run *run, const uint32_t *slots, size_t n_steps,
+                                  int8_t *out);
+size_t rusk_rans_steps_ref(rusk_rans_run *run, const uint32_t *slots, size_t n_steps, int8_t *out);
+/* Only where the target has them (x86-64), and to be called only where the processor does. */
+size_t rusk_rans_steps_avx2(rusk_rans_run *run, const uint32_t *slots, size_t n_steps, int8_t *out);
+/* The fastest for these features (RUSK_CPU_*) among those of this target. */
+rusk_rans_steps rusk_rans_steps_for(uint32_t cpu_mask);
 
 typedef struct rusk_rans_tables {
     rusk_alloc *alloc;
-    rusk_rans_decoder decode;                      /* the fastest this processor runs */
+    rusk_rans_steps steps;                         /* the fastest this processor runs */
     const rusk_rans_class *at[RUSK_CODEC_CLASSES]; /* NULL where the class has no table */
 } rusk_rans_tables;
 
@@ -41,28 +54,9 @@ rusk_status rusk_rans_build_tables(const rusk_hist *hist, rusk_strbuf *blob, rus
 rusk_status rusk_rans_open_tables(rusk_codec_tables **out, rusk_alloc *alloc, const uint8_t *blob,
                                   size_t len_bytes, rusk_error *err);
 
-/* A block being decoded. */
-typedef struct rusk_rans_run {
-    uint32_t state[RUSK_RANS_LANES];
-    const uint8_t *next; /* words not yet taken: */
-    int64_t left;        /* their bytes; negative once words were missing */
-} rusk_rans_run;
-
-/* Checks shape, classes and length, and takes the states. */
-rusk_status rusk_rans_begin(rusk_rans_run *run, const rusk_codec_tables *tables,
-                            const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
-                            rusk_error *err);
-/* One step of n lanes with all checks. */
-void rusk_rans_step(rusk_rans_run *run, const uint32_t *slots, size_t n, int8_t *out);
-/* All words taken, none missing, and every state back where the encoder began. */
-rusk_status rusk_rans_end(const rusk_rans_run *run, const uint8_t *data, rusk_error *err);
-
-/* The twins: same bytes in, same symbols and status out. Which exist depends on the target. */
-rusk_status rusk_rans_decode_ref(const rusk_codec_tables *tables, const rusk_block_shape *shape,
-                                 const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
-                                 rusk_error *err);
-
-/* The fastest twin for these features (RUSK_CPU_*). */
-rusk_rans_decoder rusk_rans_decoder_for(uint32_t cpu_mask);
+/* rusk_codec.decode with this variant. */
+rusk_status rusk_rans_decode_with(rusk_rans_steps steps, const rusk_codec_tables *tables,
+                                  const rusk_block_shape *shape, const uint8_t *data,
+                                  size_t len_bytes, int8_t *out, size_t stride, rusk_error *err);
 
 #endif

@@ -187,7 +187,7 @@ rusk_status rusk_rans_open_tables(rusk_codec_tables **out, rusk_alloc *alloc, co
     if (t == NULL) {
         return rusk_fail_memory(err, size, "rans tables");
     }
-    *t = (rusk_rans_tables){.alloc = alloc, .decode = rusk_rans_decoder_for(rusk_cpu_features())};
+    *t = (rusk_rans_tables){.alloc = alloc, .steps = rusk_rans_steps_for(rusk_cpu_features())};
     rusk_rans_class *next = (rusk_rans_class *)((char *)t + head);
     for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
         uint16_t freq[RUSK_CODEC_ALPHABET];

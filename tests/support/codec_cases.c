@@ -233,7 +233,7 @@ static void damage(rusk_rng *rng, uint8_t *data, size_t len) {
 
 void codec_check_damage(const rusk_codec *codec) {
     rusk_rng rng = rusk_rng_seed(test_seed());
-    for (size_t repeat = 0; repeat < 2000; repeat++) {
+    for (size_t repeat = 0; repeat < 1000; repeat++) {
         uint32_t n_rows, n_cols;
         codec_case c;
         codec_block b;
