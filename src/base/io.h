@@ -22,6 +22,8 @@ rusk_status rusk_input_read(const rusk_input *in, uint64_t offset, void *buf, si
                             rusk_error *err);
 /* Tells the system that a range is not needed in its page cache any more. */
 void rusk_input_forget(const rusk_input *in, uint64_t offset, uint64_t len_bytes);
+/* Whether both paths lead to one existing file. */
+bool rusk_same_file(const char *a, const char *b);
 
 /* Writing: to PATH.tmp-<pid>-<n> in the same directory; commit syncs and renames it over PATH;
  * discard (or a failure) removes it. */

@@ -49,7 +49,7 @@ double rusk_rate_bits(const rusk_rate_hist *hist, double step) {
         if (symbol == RUSK_CODEC_MAX_SYMBOL && border < (double)(i + 1)) {
             double from = border > at ? border : at;
             bits +=
-                RUSK_RATE_PATCH_BITS * count * ((double)(i + 1) - from) / ((double)(i + 1) - at);
+                RUSK_PATCH_COST_BITS * count * ((double)(i + 1) - from) / ((double)(i + 1) - at);
         }
         mass += count;
     }

@@ -11,9 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RUSK_RATE_BINS       4096
-#define RUSK_RATE_PER_UNIT   128  /* bins a unit: 4 a symbol at the finest step, 1/32 */
-#define RUSK_RATE_PATCH_BITS 32.0 /* a patch: position and delta */
+#define RUSK_RATE_BINS     4096
+#define RUSK_RATE_PER_UNIT 128 /* bins a unit: 4 a symbol at the finest step, 1/32 */
 
 typedef struct rusk_rate_hist {
     uint64_t count[RUSK_RATE_BINS]; /* the last one also holds all beyond it */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "codec/codec.h"
 #include "support/test.h"
 
 static rusk_rate_hist g_hist, g_other;
@@ -14,7 +15,7 @@ static double counted_bits(size_t n, double step) {
     for (size_t i = 0; i < n; i++) {
         double q = rint((double)g_values[i] / step);
         count[(int)fmax(-127, fmin(127, q)) + 1000]++;
-        bits += fabs(q) > 127 ? RUSK_RATE_PATCH_BITS : 0;
+        bits += fabs(q) > 127 ? RUSK_PATCH_COST_BITS : 0;
     }
     for (int s = 0; s < 2001; s++) {
         bits += count[s] > 0 ? count[s] * log2((double)n / count[s]) : 0;
