@@ -50,9 +50,12 @@ INLINE void store_rows(float *y, int nr, __m128 v) {
 
 /* A block of nr rows (4 or 1) and nt activation rows, constants after inlining. */
 typedef struct block {
-    const int8_t *w[4], *q[4];
-    const float *d[4], *m[4], *scale[4], *sum16[4];
-    size_t n_groups, ahead_bytes; /* from a row to the one that will be next at its place */
+    const int8_t *w;
+    const float *d, *m;
+    size_t w_stride, group_stride; /* from row to row */
+    const int8_t *q[4];
+    const float *scale[4], *sum16[4];
+    size_t n_groups;
 } block;
 
 /* Groups g and g + 1, the latter absent (zero) where `single`. factor: values from which `pick`
@@ -65,21 +68,21 @@ INLINE void two_groups(rusk_tile_kind kind, int nr, int nt, const block *k, size
     __m512 scale[4];
     RUSK_UNROLL
     for (int t = 0; t < nt; t++) {
-        const int8_t *from = k->q[t] + g * RUSK_GROUP;
-        q[t] = single ? _mm512_maskz_loadu_epi8(there, from) : _mm512_loadu_si512(from);
+        const int8_t *at = k->q[t] + g * RUSK_GROUP;
+        q[t] = single ? _mm512_maskz_loadu_epi8(there, at) : _mm512_loadu_si512(at);
         __m512i zero = _mm512_setzero_si512();
         start[t] = _mm512_sub_epi32(zero, _mm512_dpbusd_epi32(zero, flip, q[t]));
         if (kind == RUSK_TILE_I8) {
             scale[t] = _mm512_permutexvar_ps(pick, factor[0][t]);
         }
     }
+    const int8_t *from = k->w + g * RUSK_GROUP;
     RUSK_UNROLL
-    for (int r = 0; r < nr; r++) {
-        const int8_t *from = k->w[r] + g * RUSK_GROUP;
+    for (int r = 0; r < nr; r++, from += k->w_stride) {
         __m512i w = single ? _mm512_maskz_loadu_epi8(there, from) : _mm512_loadu_si512(from);
         w = _mm512_xor_si512(w, flip);
         if (nt == 1) {
-            _mm_prefetch((const char *)from + k->ahead_bytes, _MM_HINT_T0);
+            _mm_prefetch((const char *)from + (size_t)nr * k->w_stride, _MM_HINT_T0);
         }
         RUSK_UNROLL
         for (int t = 0; t < nt; t++) {
@@ -104,11 +107,12 @@ INLINE void make_factors(rusk_tile_kind kind, int nr, int nt, const block *k, si
         if (kind == RUSK_TILE_G16) {
             scale = _mm512_permutexvar_ps(twice, scale);
         }
+        const float *d = k->d;
         RUSK_UNROLL
-        for (int r = 0; r < nr; r++) {
-            __m512 d = kind == RUSK_TILE_G32 ? load_some(k->d[r] + g, n)
-                                             : load_some(k->d[r] + 2 * g, 2 * n);
-            factor[r][t] = _mm512_mul_ps(d, scale);
+        for (int r = 0; r < nr; r++, d += k->group_stride) {
+            __m512 value =
+                kind == RUSK_TILE_G32 ? load_some(d + g, n) : load_some(d + 2 * g, 2 * n);
+            factor[r][t] = _mm512_mul_ps(value, scale);
         }
     }
 }
@@ -137,9 +141,10 @@ INLINE void add_minima(rusk_tile_kind kind, int nr, int nt, const block *k, __m5
             } else {
                 sum = load_some(k->sum16[t] + i, n - i);
             }
+            const float *m = k->m + i;
             RUSK_UNROLL
-            for (int r = 0; r < nr; r++) {
-                __m512 product = _mm512_mul_ps(load_some(k->m[r] + i, n - i), sum);
+            for (int r = 0; r < nr; r++, m += k->group_stride) {
+                __m512 product = _mm512_mul_ps(load_some(m, n - i), sum);
                 more[r] = _mm512_add_ps(more[r], product);
             }
         }
@@ -192,15 +197,12 @@ INLINE void int8_block(rusk_tile_kind kind, int nr, int nt, const block *k, __m1
 INLINE void int8_rows(rusk_tile_kind kind, int nr, int nt, const rusk_tile *w, size_t r,
                       const rusk_acts *x, size_t b, const float *offset, float *y,
                       size_t y_stride) {
-    block k = {.n_groups = x->n_groups, .ahead_bytes = (size_t)nr * w->stride_bytes};
+    block k = {.w = rusk_tile_codes(w, r), .w_stride = w->stride_bytes, .n_groups = x->n_groups};
     __m128 sums[4];
-    RUSK_UNROLL
-    for (int i = 0; i < nr; i++) {
-        k.w[i] = rusk_tile_codes(w, r + (size_t)i);
-        if (kind != RUSK_TILE_I8) {
-            k.d[i] = w->d + (r + (size_t)i) * w->group_stride;
-            k.m[i] = w->m + (r + (size_t)i) * w->group_stride;
-        }
+    if (kind != RUSK_TILE_I8) {
+        k.d = w->d + r * w->group_stride;
+        k.m = w->m + r * w->group_stride;
+        k.group_stride = w->group_stride;
     }
     RUSK_UNROLL
     for (int i = 0; i < nt; i++) {
