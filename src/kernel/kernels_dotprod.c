@@ -1,7 +1,8 @@
 /* kernels_dotprod.c - int8 products of aarch64 with SDOT (ARMv8.2): a quad in one instruction. */
 #include "kernel/kernel_parts.h"
 
-#if defined(__aarch64__)
+/* clang before 16 has no target attribute for this; there the NEON products stay. */
+#if defined(__aarch64__) && (!defined(__clang__) || __clang_major__ >= 16)
 
 #include "base/assert.h"
 #include "kernel/neon_parts.h"

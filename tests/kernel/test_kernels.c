@@ -8,6 +8,7 @@
 
 #include "base/cpu.h"
 #include "base/fp.h"
+#include "kernel/kernel_parts.h"
 #include "support/test.h"
 #include "support/tiles.h"
 
@@ -215,8 +216,23 @@ TEST(activations_are_near_the_double_reference) {
     }
 }
 
-/* exp alone shows through a softmax of two: exp(x - 0) / (1 + exp(x)), and through silu; here over
- * its whole range by a dense sample. */
+/* Over the whole range of f32, by its bits. */
+TEST(exp_is_within_an_ulp) {
+    for (uint64_t bits = 0; bits <= 0xFFFFFFFFU; bits += 1009) {
+        float x = rusk_f32_from_bits((uint32_t)bits), y = rusk_exp_ref(x);
+        double value = exp((double)x);
+        if (isnan(x)) {
+            CHECK(isnan(y));
+        } else if (value > 0x1.fffffep127 || isinf(y)) {
+            CHECK(isinf(y) && value > 0x1.fffffcp127);
+        } else {
+            int exponent;
+            (void)frexp(value, &exponent);
+            CHECK_NEAR(y, value, ldexp(1, RUSK_MAX(exponent - 24, -149)));
+        }
+    }
+}
+
 TEST(softmax_is_near_the_double_reference) {
     rusk_kernels k = kernels();
     rusk_rng rng = rusk_rng_seed(test_seed());
@@ -327,5 +343,6 @@ TEST_MAIN(CASE(products_are_near_the_double_reference),
           CASE(int8_activations_cost_less_than_a_percent), CASE(matmul_residual),
           CASE(expand_is_the_value), CASE(quantize_rounds_to_the_nearest_step),
           CASE(quantize_of_odd_values), CASE(activations_are_near_the_double_reference),
-          CASE(softmax_is_near_the_double_reference), CASE(norm_is_near_the_double_reference),
-          CASE(attention_helpers), CASE(nan_and_infinity_pass_through))
+          CASE(exp_is_within_an_ulp), CASE(softmax_is_near_the_double_reference),
+          CASE(norm_is_near_the_double_reference), CASE(attention_helpers),
+          CASE(nan_and_infinity_pass_through))
