@@ -157,6 +157,7 @@ typedef struct decode_job {
     uint8_t *codes;
     rusk_patch *patches;      /* positions relative to their block */
     size_t *first;            /* of each block in patches; one more at the end */
+    size_t *found;            /* outliers a block gave: at most its stored patches */
     worker_failure *failures; /* one a worker */
 } decode_job;
 
@@ -169,11 +170,12 @@ static void decode_block(void *arg, size_t index, unsigned worker) {
     for (uint32_t r = 0; r < shape.n_rows; r++) {
         memset(out + (size_t)r * t->stride + t->n_cols, 0, t->stride - t->n_cols);
     }
-    size_t n_patches;
+    size_t n_patches = 0;
     rusk_error inner = {.offset = RUSK_NO_OFFSET};
     rusk_status status = rusk_block_decode(t->codec, t->tables, &shape, t->blocks[b].data,
                                            t->blocks[b].len_bytes, (int8_t *)out, t->stride,
                                            job->patches + job->first[b], &n_patches, &inner);
+    job->found[b] = n_patches;
     worker_failure *f = &job->failures[worker];
     if (status != RUSK_OK && b < f->block) {
         *f = (worker_failure){.block = b, .status = status, .inner = inner};
@@ -195,6 +197,17 @@ static rusk_status decode_all(decode_job *job, rusk_pool *pool, rusk_error *err)
         return rusk_weights_fail_block(err, job->t, first->block, first->status, &first->inner);
     }
     return RUSK_OK;
+}
+
+/* Room was made for all stored patches; those that decoding has applied leave gaps. */
+static void close_gaps(decode_job *job) {
+    size_t n = 0;
+    for (uint32_t b = 0; b < job->t->n_blocks; b++) {
+        memmove(job->patches + n, job->patches + job->first[b], job->found[b] * sizeof(rusk_patch));
+        job->first[b] = n;
+        n += job->found[b];
+    }
+    job->first[job->t->n_blocks] = n;
 }
 
 /* Patches of blocks become patches of tiles: the same list, positions counted from another row. */
@@ -226,8 +239,9 @@ static rusk_status make_hot(rusk_weights *w, rusk_weights_tensor *t, rusk_arena 
     size_t codes_bytes = (size_t)t->n_rows * t->stride;
     decode_job job = {.t = t};
     job.first = rusk_arena_get(scratch, (size_t)t->n_blocks + 1, sizeof *job.first);
+    job.found = rusk_arena_get(scratch, t->n_blocks, sizeof *job.found);
     job.failures = rusk_arena_get(scratch, rusk_pool_size(pool), sizeof *job.failures);
-    if (job.first == NULL || job.failures == NULL) {
+    if (job.first == NULL || job.found == NULL || job.failures == NULL) {
         return rusk_fail_memory(err, t->n_blocks * sizeof *job.first, "decoding");
     }
     for (uint32_t b = 0; b < t->n_blocks; b++) {
@@ -246,6 +260,7 @@ static rusk_status make_hot(rusk_weights *w, rusk_weights_tensor *t, rusk_arena 
         rusk_alloc_put(w->alloc, job.codes);
         return status;
     }
+    close_gaps(&job);
     rusk_alloc_put(w->alloc, t->bytes);
     rusk_alloc_put(w->alloc, t->blocks);
     t->blocks = NULL;
