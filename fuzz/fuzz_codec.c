@@ -33,7 +33,7 @@ static void check_encodes(const rusk_codec *codec, const rusk_codec_tables *tabl
     rusk_strbuf out;
     rusk_strbuf_init(&out, alloc, RUSK_MEM_WEIGHTS);
     for (size_t i = 0; i < n_patches; i++) { /* deltas near the limit are decode's, not encode's */
-        if (abs(patches[i].delta) > RUSK_PATCH_MAX_DELTA - 256) {
+        if (abs(patches[i].delta) > RUSK_PATCH_MAX_DELTA) {
             patches[i].delta = 1000;
         }
     }
