@@ -25,7 +25,7 @@
 
 static const rusk_dtype_info INFOS[] = {
 #define X(name, number, elements, bytes, group)                                                    \
-    {RUSK_DTYPE_##name, #name, elements, bytes, group, UNPACK_##name},
+    {#name, UNPACK_##name, RUSK_DTYPE_##name, elements, bytes, group},
     RUSK_DTYPE_LIST(X)
 #undef X
 };

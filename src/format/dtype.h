@@ -30,7 +30,7 @@
     X(SYM8, 1000, 1, 1, 0)
 
 typedef enum rusk_dtype {
-#define X(name, number, elements, bytes, group) RUSK_DTYPE_##name = number,
+#define X(name, number, elements, bytes, group) RUSK_DTYPE_##name = (number),
     RUSK_DTYPE_LIST(X)
 #undef X
 } rusk_dtype;
@@ -40,11 +40,11 @@ typedef enum rusk_dtype {
 typedef void (*rusk_unpack)(const uint8_t *bytes, size_t n, int8_t *codes, float *d, float *m);
 
 typedef struct rusk_dtype_info {
-    rusk_dtype dtype;
     const char *name;
-    uint32_t block_elements, block_bytes;
-    uint32_t group;     /* columns per (d, m); 0 for float types */
     rusk_unpack unpack; /* NULL for float types */
+    rusk_dtype dtype;
+    uint32_t block_elements, block_bytes;
+    uint32_t group; /* columns per (d, m); 0 for float types */
 } rusk_dtype_info;
 
 /* NULL for a number that is not in the list. */

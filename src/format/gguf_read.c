@@ -161,8 +161,8 @@ static size_t utf8_length(const uint8_t *s, size_t n) {
 /* A key or tensor name: it is printed and compared as a C string, so it must be plain text. */
 static rusk_status take_name(parser *p, const char **out, rusk_error *err) {
     char buf[WHERE_CAP];
-    uint64_t start = p->pos, len;
-    uint8_t *name;
+    uint64_t start = p->pos, len = 0;
+    uint8_t *name = NULL;
     p->name = NULL;
     RUSK_TRY(take_u64(p, "length of its name", &len, err));
     if (len == 0 || len > RUSK_GGUF_MAX_KEY) {
@@ -172,13 +172,15 @@ static rusk_status take_name(parser *p, const char **out, rusk_error *err) {
                          (unsigned long long)len);
     }
     RUSK_TRY(take_copy(p, len, "its name", &name, err));
+    RUSK_ASSERT(name != NULL);
     for (size_t i = 0, step; i < len; i += step) {
         step = utf8_length(name + i, (size_t)len - i);
         if (step == 0 || name[i] < 0x20 || name[i] == 0x7F) {
-            return rusk_fail(err, RUSK_FORMAT, start + 8 + i,
+            uint64_t at = start + 8 + i;
+            return rusk_fail(err, RUSK_FORMAT, at,
                              "'%s': %s: expected a name in printable UTF-8, found byte 0x%02x at "
                              "offset %llu",
-                             PATH_WHERE(p, buf), name[i], (unsigned long long)(start + 8 + i));
+                             PATH_WHERE(p, buf), name[i], (unsigned long long)at);
         }
     }
     p->name = *out = (const char *)name;
@@ -192,9 +194,10 @@ static rusk_status check_bools(const parser *p, const uint8_t *values, size_t n,
     char buf[WHERE_CAP];
     for (size_t i = 0; i < n; i++) {
         if (values[i] > 1) {
-            return rusk_fail(err, RUSK_FORMAT, offset + i,
+            uint64_t at = offset + i;
+            return rusk_fail(err, RUSK_FORMAT, at,
                              "'%s': %s: expected 0 or 1 for a bool, found %u at offset %llu",
-                             PATH_WHERE(p, buf), values[i], (unsigned long long)(offset + i));
+                             PATH_WHERE(p, buf), values[i], (unsigned long long)at);
         }
     }
     return RUSK_OK;
@@ -236,24 +239,25 @@ static rusk_status take_array(parser *p, rusk_meta *m, rusk_error *err) {
                          "arrays at offset %llu (not supported)",
                          PATH_WHERE(p, buf), (unsigned long long)start);
     }
+    uint64_t count_at = p->pos;
     RUSK_TRY(take_u64(p, "length of an array", &n, err));
     size_t each = m->elem_type == RUSK_META_STRING ? 8 /* its length at least */
                                                    : rusk_meta_type_bytes((uint32_t)m->elem_type);
     if (!rusk_mul_u64(n, each, &bytes)) {
-        return rusk_fail(err, RUSK_FORMAT, start + 4,
+        return rusk_fail(err, RUSK_FORMAT, count_at,
                          "'%s': %s: expected an array that fits in the file, found %llu elements "
                          "at offset %llu",
-                         PATH_WHERE(p, buf), (unsigned long long)n,
-                         (unsigned long long)(start + 4));
+                         PATH_WHERE(p, buf), (unsigned long long)n, (unsigned long long)count_at);
     }
     RUSK_TRY(check_left(p, bytes, "elements of an array", err));
     m->n = (size_t)n;
     if (m->elem_type == RUSK_META_STRING) {
         return take_texts(p, m, err);
     }
-    uint8_t *elements;
+    uint8_t *elements = NULL;
     uint64_t offset = p->pos;
     RUSK_TRY(take_copy(p, bytes, "elements of an array", &elements, err));
+    RUSK_ASSERT(elements != NULL);
     m->elements = elements;
     return m->elem_type == RUSK_META_BOOL ? check_bools(p, elements, m->n, offset, err) : RUSK_OK;
 }
@@ -305,10 +309,11 @@ static rusk_status set_shape(const parser *p, rusk_source_tensor *t, const uint6
     uint64_t elements = 1, bytes;
     for (uint32_t i = 0; i < t->n_dims; i++) {
         if (ne[i] == 0) {
-            return rusk_fail(err, RUSK_FORMAT, offset + 8 * i,
+            uint64_t at = offset + 8 * (uint64_t)i;
+            return rusk_fail(err, RUSK_FORMAT, at,
                              "'%s': %s: expected dimensions of at least 1, found dimension %u = 0 "
                              "at offset %llu",
-                             PATH_WHERE(p, buf), i, (unsigned long long)(offset + 8 * i));
+                             PATH_WHERE(p, buf), i, (unsigned long long)at);
         }
         if (!rusk_mul_u64(elements, ne[i], &elements) || elements > INT64_MAX) {
             return rusk_fail(err, RUSK_FORMAT, offset,

@@ -268,11 +268,11 @@ rusk_status rusk_gguf_writer_begin_data(rusk_gguf_writer *w, rusk_error *err) {
             return fail_call(w, err, "expected fewer than 2^64 bytes");
         }
     }
-    uint8_t head[24];
-    memcpy(head, RUSK_GGUF_MAGIC, 4);
-    rusk_store_u32(head + 4, GGUF_VERSION);
-    rusk_store_u64(head + 8, w->n_tensors);
-    rusk_store_u64(head + 16, w->n_meta);
+    uint8_t head[20];
+    rusk_store_u32(head, GGUF_VERSION);
+    rusk_store_u64(head + 4, w->n_tensors);
+    rusk_store_u64(head + 12, w->n_meta);
+    RUSK_TRY(rusk_output_write(&w->output, RUSK_GGUF_MAGIC, 4, err));
     RUSK_TRY(rusk_output_write(&w->output, head, sizeof head, err));
     RUSK_TRY(rusk_output_write(&w->output, w->meta.data, w->meta.len_bytes, err));
     RUSK_TRY(rusk_output_write(&w->output, w->tensors.data, w->tensors.len_bytes, err));

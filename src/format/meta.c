@@ -21,7 +21,7 @@ const char *rusk_meta_type_name(uint32_t type) {
 
 size_t rusk_meta_type_bytes(uint32_t type) {
     static const uint8_t BYTES[] = {
-#define X(name, number, bytes) [number] = bytes,
+#define X(name, number, bytes) [number] = (bytes),
         RUSK_META_LIST(X)
 #undef X
     };
@@ -88,7 +88,7 @@ void rusk_meta_load(rusk_meta *meta, const uint8_t *bytes) {
         meta->value.u = bytes[0];
         break;
     case RUSK_META_I8:
-        meta->value.i = (int8_t)bytes[0];
+        meta->value.i = (int64_t)bytes[0] - (bytes[0] > INT8_MAX ? 256 : 0);
         break;
     case RUSK_META_U16:
         meta->value.u = rusk_load_u16(bytes);

@@ -28,7 +28,7 @@
     X(F64, 12, 8)
 
 typedef enum rusk_meta_type {
-#define X(name, number, bytes) RUSK_META_##name = number,
+#define X(name, number, bytes) RUSK_META_##name = (number),
     RUSK_META_LIST(X)
 #undef X
 } rusk_meta_type;
