@@ -17,10 +17,12 @@ import xxhash
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/oracle")]
+import forward  # noqa: E402
 import refdecode as module  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("RUSK_BUILD", ROOT / "build/dev"))
+RUSK = os.environ.get("RUSK", str(BUILD / "rusk"))
 CODECS = ("raw", "rans")
 N_SHAPES = 8
 failures = 0
@@ -115,6 +117,37 @@ def examples(directory):
     check(code == 1 and "does not know: example" in error, "a codec it does not know")
 
 
+class Exported(forward.Gguf):
+    """A GGUF that `rusk export` wrote: F16 matrices, F32 vectors."""
+
+    def tensor(self, shape, kind, start):
+        if kind == 1:
+            return np.frombuffer(self.data, "<f2", int(np.prod(shape)), start).reshape(shape)
+        return super().tensor(shape, kind, start)
+
+
+def whole_models(directory):
+    """A packed model, decoded here, has the weights that the library exports."""
+    maker = BUILD / "tests/make_tiny"
+    if not os.access(RUSK, os.X_OK) or not maker.exists():
+        print("skipped whole models: no rusk or no make_tiny")
+        return
+    for arch, codec, bits in (("llama", "rans", 8), ("gemma3", "rans", 10), ("qwen2", "rans", 14)):
+        source, packed, back = (directory / f"{arch}.{end}" for end in ("gguf", "rusk", "f16.gguf"))
+        for command in ([maker, "--arch", arch, "-o", source],
+                        [RUSK, "pack", source, "-o", packed, "--bits", str(bits), "--codec", codec],
+                        [RUSK, "export", packed, "-o", back]):
+            subprocess.run(command, check=True, capture_output=True)
+        code, out, error = refdecode(packed, "--check")
+        check(code == 0, f"{arch}, {codec}, {bits} bits: {out.strip()}{error.strip()}")
+        container, exported = module.Container(packed), Exported(back).tensors
+        check(sorted(exported) == sorted(container.by_name), f"{arch}: names as exported")
+        different = [name for name, t in container.by_name.items()
+                     if not np.array_equal(exported[name], container.weights(t).astype(
+                         exported[name].dtype))]
+        check(not different, f"{arch}: weights as exported {' '.join(different)}")
+
+
 def main():
     writer = BUILD / "tests/test_container_files"
     if not writer.exists():
@@ -130,6 +163,7 @@ def main():
         one_tensor(path, directory)
         damage(path, directory)
         examples(directory)
+        whole_models(directory)
     print(f"{failures} failed")
     return 1 if failures else 0
 
