@@ -127,8 +127,8 @@ install_missing() {
     DEBIAN_FRONTEND=noninteractive $as_root apt-get update -q >/dev/null ||
         say "(apt-get update failed; trying with the package lists that are here)"
     # shellcheck disable=SC2086 # a list of words
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        $missing_packages </dev/null ||
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o Dpkg::Use-Pty=0 $missing_packages </dev/null >/dev/null ||
         fail "could not install the packages above (network? rights?). The command was: $command"
     missing_packages=
     missing_reasons=

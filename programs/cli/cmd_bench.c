@@ -1,0 +1,192 @@
+/* cmd_bench.c - rusk bench: prefill and decode speed of a model, and the rates of the codecs. */
+#include <stdlib.h>
+
+#include "cli_session.h"
+
+enum { CODECS_CAP = 32 };
+
+static const char ABOUT[] =
+    "Measures prefill (a prompt of -p tokens) and decode (-n tokens, one at a time) of a model, "
+    "the\n"
+    "best of -r runs, and how fast each codec decodes weights of about --bits entropy: to memory,\n"
+    "and fused with the multiplication, on one thread. Times of a busy machine mean little.";
+
+static const char EXAMPLES[] = "  rusk bench model.rusk\n"
+                               "  rusk bench model.gguf -t 1 -p 128 -n 32 -r 3 --json\n";
+
+typedef struct bench_options {
+    const char *model, *activations;
+    uint32_t n_prefill, n_decode, n_repeats, n_threads;
+    double bits;
+    bool json;
+} bench_options;
+
+typedef struct bench_result {
+    double prefill_tok_s, decode_tok_s;
+    rusk_bench_codec codecs[CODECS_CAP];
+    size_t n_codecs;
+} bench_result;
+
+static int parse(int argc, char **argv, bench_options *o) {
+    const cli_option options[] = {
+        CLI_MODEL_OPTION(o->model),
+        {"-p --n-prompt", "N", "tokens of the prompt (default 512)", CLI_UINT, &o->n_prefill, 1,
+         1 << 20, NULL},
+        {"-n --n-gen", "N", "tokens to decode (default 128)", CLI_UINT, &o->n_decode, 1, 1 << 20,
+         NULL},
+        {"-r --repetitions", "N", "runs, of which the best counts (default 5)", CLI_UINT,
+         &o->n_repeats, 1, 1000, NULL},
+        {"-b --bits", "B", "entropy of the codecs' weights (default 4)", CLI_REAL, &o->bits, 0.5, 8,
+         NULL},
+        CLI_THREADS_OPTION(o->n_threads),
+        CLI_ACTIVATIONS_OPTION(o->activations),
+        {"--json", NULL, "the result as JSON", CLI_FLAG, &o->json, 0, 0, NULL},
+    };
+    const cli_usage usage = {"bench", "MODEL [options]",  ABOUT, EXAMPLES,
+                             options, CLI_COUNT(options), 1};
+    const char *positional[1];
+    size_t n;
+    int status = cli_parse(&usage, argc, argv, positional, &n);
+    if (status != CLI_CONTINUE) {
+        return status;
+    }
+    if (o->model == NULL && n > 0) {
+        o->model = positional[0];
+    } else if (n > 0) {
+        return cli_bad_usage("bench", "unexpected argument '%s'", positional[0]);
+    }
+    return o->model == NULL ? cli_bad_usage("bench", "expected a model") : CLI_CONTINUE;
+}
+
+/* Feeds n tokens in batches of at most n_batch; seconds, or a negative number where it failed. */
+static double feed(rusk_context *ctx, rusk_batch_item *items, uint32_t n, uint32_t n_batch,
+                   uint32_t n_vocab, rusk_error *err) {
+    uint32_t token = 12345; /* any walk over the vocabulary will do, the same each time */
+    if (rusk_kv_truncate(ctx, 0, 0, err) != RUSK_OK) {
+        return -1;
+    }
+    double started = cli_now();
+    for (uint32_t at = 0; at < n; at += n_batch) {
+        uint32_t now = n - at < n_batch ? n - at : n_batch;
+        for (uint32_t i = 0; i < now; i++) {
+            token = token * 1664525U + 1013904223U;
+            items[i] = (rusk_batch_item){.token = (int32_t)((token >> 8) % n_vocab),
+                                         .position = (int32_t)(at + i),
+                                         .wants_logits = i + 1 == now};
+        }
+        if (cli_interrupted() != 0) {
+            err->status = RUSK_CANCELLED;
+            return -1;
+        }
+        if (rusk_decode(ctx, items, now, err) != RUSK_OK) {
+            return -1;
+        }
+    }
+    return cli_now() - started;
+}
+
+static rusk_status run(const bench_options *o, rusk_model *model, bench_result *r,
+                       rusk_error *err) {
+    rusk_context *ctx = NULL;
+    rusk_context_options options;
+    rusk_model_info info;
+    cli_progress progress;
+    rusk_model_get_info(model, &info);
+    rusk_context_options_default(&options);
+    options.n_ctx = o->n_prefill > o->n_decode ? o->n_prefill : o->n_decode;
+    options.n_threads = o->n_threads;
+    options.activations = cli_activations(o->activations);
+    rusk_status status = rusk_context_create(&ctx, model, &options, err);
+    if (status != RUSK_OK) {
+        return status;
+    }
+    rusk_batch_item *items = malloc(options.n_batch * sizeof *items);
+    if (items == NULL) {
+        (void)snprintf(err->message, sizeof err->message, "out of memory for a batch");
+        rusk_context_destroy(ctx);
+        return err->status = RUSK_NO_MEMORY;
+    }
+    cli_progress_begin(&progress);
+    for (uint32_t i = 0; i < o->n_repeats && status == RUSK_OK; i++) {
+        (void)cli_progress_step(&progress, "measuring", i, o->n_repeats);
+        double prefill = feed(ctx, items, o->n_prefill, options.n_batch, info.n_vocab, err);
+        double decode = prefill < 0 ? -1 : feed(ctx, items, o->n_decode, 1, info.n_vocab, err);
+        if (decode < 0) {
+            status = err->status;
+            break;
+        }
+        double prefill_rate = prefill > 0 ? o->n_prefill / prefill : 0;
+        double decode_rate = decode > 0 ? o->n_decode / decode : 0;
+        r->prefill_tok_s = prefill_rate > r->prefill_tok_s ? prefill_rate : r->prefill_tok_s;
+        r->decode_tok_s = decode_rate > r->decode_tok_s ? decode_rate : r->decode_tok_s;
+    }
+    cli_progress_end(&progress);
+    free(items);
+    rusk_context_destroy(ctx);
+    return status;
+}
+
+static int print_json(const bench_options *o, const bench_result *r) {
+    json_t *d = json_object(), *codecs = json_array();
+    json_object_set_new(d, "prefill_tok_s", cli_json_real(r->prefill_tok_s));
+    json_object_set_new(d, "decode_tok_s", cli_json_real(r->decode_tok_s));
+    json_object_set_new(d, "threads", json_integer(o->n_threads));
+    json_object_set_new(d, "prefill_tokens", json_integer(o->n_prefill));
+    json_object_set_new(d, "decode_tokens", json_integer(o->n_decode));
+    json_object_set_new(d, "codecs", codecs);
+    for (size_t i = 0; i < r->n_codecs; i++) {
+        const rusk_bench_codec *c = &r->codecs[i];
+        json_t *entry = json_object();
+        json_object_set_new(entry, "codec", cli_json_text(c->codec));
+        json_object_set_new(entry, "bits", cli_json_real(c->bits));
+        json_object_set_new(entry, "decode_gweights_s", cli_json_real(c->decode_gweights_s));
+        json_object_set_new(entry, "fused_gweights_s", cli_json_real(c->fused_gweights_s));
+        json_array_append_new(codecs, entry);
+    }
+    return cli_print_json(d);
+}
+
+static int print_result(const bench_options *o, const bench_result *r) {
+    printf("prefill %5u tokens  %9.1f tok/s  %u threads\n", o->n_prefill, r->prefill_tok_s,
+           o->n_threads);
+    printf("decode  %5u tokens  %9.1f tok/s  %u threads\n", o->n_decode, r->decode_tok_s,
+           o->n_threads);
+    printf("\n%-8s %8s %18s %18s   one thread\n", "codec", "bits", "decode Gweights/s",
+           "fused Gweights/s");
+    for (size_t i = 0; i < r->n_codecs; i++) {
+        const rusk_bench_codec *c = &r->codecs[i];
+        printf("%-8s %8.3f %18.3f %18.3f\n", c->codec, c->bits, c->decode_gweights_s,
+               c->fused_gweights_s);
+    }
+    return cli_flush();
+}
+
+int cli_cmd_bench(int argc, char **argv) {
+    bench_options o = {.activations = CLI_ACTIVATIONS[0],
+                       .n_prefill = 512,
+                       .n_decode = 128,
+                       .n_repeats = 5,
+                       .n_threads = cli_cpu_count(),
+                       .bits = 4};
+    bench_result result = {0};
+    rusk_model *model;
+    rusk_model_options options;
+    rusk_error err = {0};
+    int status = parse(argc, argv, &o);
+    if (status != CLI_CONTINUE) {
+        return status;
+    }
+    rusk_model_options_default(&options);
+    options.n_threads = o.n_threads;
+    if (rusk_model_open(&model, o.model, &options, &err) != RUSK_OK) {
+        return cli_failed(&err);
+    }
+    rusk_status measured = run(&o, model, &result, &err);
+    rusk_model_close(model);
+    cli_interrupt_set(CLI_INTERRUPT_EXITS);
+    if (measured != RUSK_OK ||
+        rusk_bench_codecs(o.bits, result.codecs, CODECS_CAP, &result.n_codecs, &err) != RUSK_OK) {
+        return cli_failed(&err);
+    }
+    return o.json ? print_json(&o, &result) : print_result(&o, &result);
+}
