@@ -434,8 +434,11 @@ static size_t decode(const rusk_tokenizer *t, uint32_t id, char *out) {
         const char *s = token->data;
         int high = token->len_bytes == 6 ? hex_digit(s[3]) : -1;
         int low = token->len_bytes == 6 ? hex_digit(s[4]) : -1;
+        if (high < 0 || low < 0) {
+            return 0;
+        }
         out[0] = (char)(high << 4 | low);
-        return high >= 0 && low >= 0 ? 1 : 0;
+        return 1;
     }
     case RUSK_TOKEN_USER_DEFINED:
         memcpy(out, token->data, token->len_bytes);
