@@ -10,7 +10,7 @@
 #include "eval/perplexity.h"
 #include "pack/export.h"
 #include "pack/pack.h"
-#include "runtime/sample.h"
+#include "runtime/sampler.h"
 
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)

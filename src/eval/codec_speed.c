@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/rng.h"
+#include "codec/sample.h"
 #include "kernel/kernels.h"
 
 /* 16 blocks of 32 rows x 1,024 columns: 512 K weights, more than a private cache once decoded. */
@@ -47,18 +48,12 @@ static bool sample_allocate(sample *s, rusk_arena *arena) {
            s->acts.sum16 != NULL && x != NULL;
 }
 
-/* A Gaussian rounded to integers has about log2(sigma sqrt(2 pi e)) bits (above 1 bit). */
 static void sample_fill(sample *s, const rusk_kernels *kernels, double bits) {
-    rusk_rng rng = rusk_rng_seed(1);
-    double sigma = exp2(bits) / sqrt(2 * 3.141592653589793 * 2.718281828459045);
     size_t n = (size_t)BLOCKS * BLOCK_ROWS * COLS;
-    for (size_t i = 0; i < n; i++) {
-        double v = rint(rusk_rng_normal(&rng) * sigma);
-        s->symbols[i] = (int8_t)RUSK_MAX(RUSK_MIN(v, (double)RUSK_CODEC_MAX_SYMBOL),
-                                         -(double)RUSK_CODEC_MAX_SYMBOL);
-    }
+    rusk_sample_gaussian(s->symbols, n, rusk_sample_sigma(bits), 1);
     rusk_hist_add(s->hist, 0, s->symbols, n);
     float x[COLS];
+    rusk_rng rng = rusk_rng_seed(2);
     for (size_t i = 0; i < COLS; i++) {
         x[i] = (float)rusk_rng_normal(&rng);
     }

@@ -1,9 +1,9 @@
-/* sample.h - choosing the next token from logits.
+/* sampler.h - choosing the next token from logits.
  *
  * The chain, in the order that users of llama.cpp expect: repetition penalty (Keskar et al., 2019),
  * top-k, top-p (Holtzman et al., 2020), min-p (Nguyen et al., 2024), temperature, then a draw. */
-#ifndef RUSK_RUNTIME_SAMPLE_H
-#define RUSK_RUNTIME_SAMPLE_H
+#ifndef RUSK_RUNTIME_SAMPLER_H
+#define RUSK_RUNTIME_SAMPLER_H
 
 #include "base/alloc.h"
 #include "base/rng.h"

@@ -1,4 +1,4 @@
-#include "runtime/sample.h"
+#include "runtime/sampler.h"
 
 #include <math.h>
 #include <stdlib.h>
