@@ -90,28 +90,25 @@ static void bench_products(rusk_tile_kind kind, size_t place, uint32_t n_batch, 
     test_tile_free(&p.t);
 }
 
-enum { N = 1536, DIM = 64, POSITIONS = 256 };
+enum { N = 1536, DIM = 64, POSITIONS = 256, HALVES = POSITIONS * DIM };
 
 typedef struct rows {
     const rusk_kernels *k;
     int which;
     float x[N], y[N], out[N], scale[N], sum16[N], sink;
     int8_t q[N];
-    uint16_t half[POSITIONS * DIM];
+    uint16_t half[HALVES];
 } rows;
 
 static const struct {
     const char *name;
     double n;
-} ROWS[] = {{"quantize", N},
-            {"rms_norm", N},
-            {"silu_mul", N},
-            {"gelu_mul", N},
-            {"softmax", N},
-            {"add", N},
-            {"to_f16", N},
-            {"dot_f32_f16", POSITIONS *DIM},
-            {"axpy_f16", POSITIONS *DIM}};
+} ROWS[] = {{"quantize", N},      {"rms_norm", N},
+            {"silu_mul", N},      {"gelu_mul", N},
+            {"softmax", N},       {"add", N},
+            {"to_f16", N},        {"dot_f32_f16", HALVES},
+            {"axpy_f16", HALVES}, {"dots_f32_f16", HALVES},
+            {"mix_f16", HALVES}};
 
 static void run_rows(void *arg) {
     rows *r = arg;
@@ -143,10 +140,16 @@ static void run_rows(void *arg) {
             r->sink += k->dot_f32_f16(r->x, r->half + p * DIM, DIM);
         }
         break;
-    default:
+    case 8:
         for (size_t p = 0; p < POSITIONS; p++) {
             k->axpy_f16(0.25F, r->half + p * DIM, r->out, DIM);
         }
+        break;
+    case 9:
+        k->dots_f32_f16(r->x, r->half, DIM, POSITIONS, r->scale, DIM);
+        break;
+    default:
+        k->mix_f16(r->y, r->half, DIM, POSITIONS, r->out, DIM);
         break;
     }
 }

@@ -11,6 +11,7 @@
 /* Fill the table, or replace some of its entries; nothing where the target lacks the set. */
 void rusk_kernels_use_ref(rusk_kernels *k);
 void rusk_kernels_use_avx2(rusk_kernels *k);
+void rusk_kernels_use_avx2_rows(rusk_kernels *k); /* called by the one before */
 void rusk_kernels_use_avx512(rusk_kernels *k);
 void rusk_kernels_use_neon(rusk_kernels *k);
 void rusk_kernels_use_dotprod(rusk_kernels *k);

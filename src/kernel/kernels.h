@@ -87,6 +87,12 @@ typedef struct rusk_kernels {
     float (*dot_f32_f16)(const float *x, const uint16_t *h, size_t n);
     /* y += a * h : element-wise. n is a multiple of 8. */
     void (*axpy_f16)(float a, const uint16_t *h, float *y, size_t n);
+    /* The two above for a run of n_rows positions, row i at h + i * stride halves: out[i] = the dot
+     * with row i; y += a[i] * row i, i ascending. The same bits, and faster. */
+    void (*dots_f32_f16)(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
+                         float *out, size_t n);
+    void (*mix_f16)(const float *a, const uint16_t *h, size_t stride, size_t n_rows, float *y,
+                    size_t n);
     void (*to_f16)(const float *x, uint16_t *h, size_t n); /* nearest even; any n */
 
     /* RMS norm (Zhang and Sennrich, 2019): out = x * r * gain, r = 1 / sqrt(mean(x^2) + eps). Sum

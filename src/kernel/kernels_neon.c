@@ -130,6 +130,45 @@ static void axpy_f16_neon(float a, const uint16_t *h, float *y, size_t n) {
     }
 }
 
+static void dots_f32_f16_neon(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
+                              float *out, size_t n) {
+    for (size_t i = 0; i < n_rows; i++) {
+        out[i] = dot_f32_f16_neon(x, h + i * stride, n);
+    }
+}
+
+/* 4 * nk elements of y stay in registers over all rows. */
+INLINE void mix_some(int nk, const float *a, const uint16_t *h, size_t stride, size_t n_rows,
+                     float *y) {
+    float32x4_t sum[16];
+    RUSK_UNROLL
+    for (int k = 0; k < nk; k++) {
+        sum[k] = vld1q_f32(y + 4 * k);
+    }
+    for (size_t i = 0; i < n_rows; i++, h += stride) {
+        RUSK_UNROLL
+        for (int k = 0; k < nk; k++) {
+            float32x4_t product = vmulq_n_f32(weights(RUSK_TILE_F16, h, 4 * (size_t)k), a[i]);
+            sum[k] = vaddq_f32(sum[k], product);
+        }
+    }
+    RUSK_UNROLL
+    for (int k = 0; k < nk; k++) {
+        vst1q_f32(y + 4 * k, sum[k]);
+    }
+}
+
+static void mix_f16_neon(const float *a, const uint16_t *h, size_t stride, size_t n_rows, float *y,
+                         size_t n) {
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        mix_some(16, a, h + i, stride, n_rows, y + i);
+    }
+    for (; i + 8 <= n; i += 8) {
+        mix_some(2, a, h + i, stride, n_rows, y + i);
+    }
+}
+
 static void to_f16_neon(const float *x, uint16_t *h, size_t n) {
     size_t i = 0;
     for (; i + 4 <= n; i += 4) {
@@ -311,6 +350,8 @@ void rusk_kernels_use_neon(rusk_kernels *k) {
     k->matmul[RUSK_TILE_G16] = matmul_g16_neon;
     k->dot_f32_f16 = dot_f32_f16_neon;
     k->axpy_f16 = axpy_f16_neon;
+    k->dots_f32_f16 = dots_f32_f16_neon;
+    k->mix_f16 = mix_f16_neon;
     k->to_f16 = to_f16_neon;
     k->rms_norm = rms_norm_neon;
     k->silu_mul = silu_mul_neon;

@@ -173,6 +173,20 @@ static void axpy_f16_ref(float a, const uint16_t *h, float *y, size_t n) {
     }
 }
 
+static void dots_f32_f16_ref(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
+                             float *out, size_t n) {
+    for (size_t i = 0; i < n_rows; i++) {
+        out[i] = dot_f32_f16_ref(x, h + i * stride, n);
+    }
+}
+
+static void mix_f16_ref(const float *a, const uint16_t *h, size_t stride, size_t n_rows, float *y,
+                        size_t n) {
+    for (size_t i = 0; i < n_rows; i++) {
+        axpy_f16_ref(a[i], h + i * stride, y, n);
+    }
+}
+
 static void to_f16_ref(const float *x, uint16_t *h, size_t n) {
     for (size_t i = 0; i < n; i++) {
         h[i] = rusk_f16_from_f32(x[i]);
@@ -236,6 +250,8 @@ void rusk_kernels_use_ref(rusk_kernels *k) {
         .expand = expand_ref,
         .dot_f32_f16 = dot_f32_f16_ref,
         .axpy_f16 = axpy_f16_ref,
+        .dots_f32_f16 = dots_f32_f16_ref,
+        .mix_f16 = mix_f16_ref,
         .to_f16 = to_f16_ref,
         .rms_norm = rms_norm_ref,
         .silu_mul = silu_mul_ref,

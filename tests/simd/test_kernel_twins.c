@@ -290,6 +290,49 @@ TEST(halves) {
     each_level(halves_body);
 }
 
+static void runs_body(const rusk_kernels *ref, const rusk_kernels *twin) {
+    enum { DIM_MAX = 136, ROWS_MAX = 11 };
+    rusk_rng rng = rusk_rng_seed(test_seed());
+    for (size_t n = 8; n <= DIM_MAX; n += 8) {
+        for (size_t n_rows = 0; n_rows <= ROWS_MAX; n_rows++) {
+            size_t stride = n + 8 * rusk_rng_below(&rng, 3), n_halves = n_rows * stride;
+            float x[DIM_MAX], y[DIM_MAX], a[ROWS_MAX], dots[ROWS_MAX], expected[DIM_MAX];
+            uint16_t h[ROWS_MAX * (DIM_MAX + 16)];
+            moody(&rng, 0, x, n);
+            moody(&rng, 0, y, n);
+            moody(&rng, 0, a, n_rows);
+            for (size_t i = 0; i < n_halves; i++) {
+                h[i] = rusk_f16_from_f32((float)rusk_rng_normal(&rng));
+            }
+            n_halves -= n_rows > 0 ? stride - n : 0; /* nothing behind the last row */
+            for (int upper = 0; upper < 2; upper++) {
+                const float *x2 = at_edge(0, upper, x, n * sizeof *x);
+                const uint16_t *h2 = at_edge(1, upper, h, n_halves * sizeof *h);
+                float *out = at_edge(2, upper, NULL, n_rows * sizeof *out);
+                ref->dots_f32_f16(x, h, stride, n_rows, dots, n);
+                twin->dots_f32_f16(x2, h2, stride, n_rows, out, n);
+                CHECK(same_floats(out, dots, n_rows));
+                const float *a2 = at_edge(3, upper, a, n_rows * sizeof *a);
+                float *y2 = at_edge(4, upper, y, n * sizeof *y);
+                memcpy(expected, y, n * sizeof *y);
+                for (size_t i = 0; i < n_rows; i++) { /* the same as one by one */
+                    CHECK(dots[i] == ref->dot_f32_f16(x, h + i * stride, n));
+                    ref->axpy_f16(a[i], h + i * stride, expected, n);
+                }
+                twin->mix_f16(a2, h2, stride, n_rows, y2, n);
+                CHECK(same_floats(y2, expected, n));
+                memcpy(y2, y, n * sizeof *y);
+                ref->mix_f16(a, h, stride, n_rows, y2, n);
+                CHECK(same_floats(y2, expected, n));
+            }
+        }
+    }
+}
+
+TEST(runs_of_positions) {
+    each_level(runs_body);
+}
+
 /* The lowest code, -128, against the largest activations: what saturating arithmetic would lose. */
 static void extremes_body(const rusk_kernels *ref, const rusk_kernels *twin) {
     rusk_rng rng = rusk_rng_seed(test_seed());
@@ -315,4 +358,5 @@ TEST(extreme_codes) {
     each_level(extremes_body);
 }
 
-TEST_MAIN(CASE(products), CASE(quantize), CASE(rows), CASE(halves), CASE(extreme_codes))
+TEST_MAIN(CASE(products), CASE(quantize), CASE(rows), CASE(halves), CASE(runs_of_positions),
+          CASE(extreme_codes))
