@@ -151,11 +151,19 @@ static rusk_status read_count(rusk_reader *in, const rusk_block_shape *shape, ui
     return RUSK_OK;
 }
 
+/* Most are one byte long. */
+static uint64_t read_varint(rusk_reader *in) {
+    if (in->pos < in->len_bytes && in->data[in->pos] < 0x80 && !in->bad) {
+        return in->data[in->pos++];
+    }
+    return rusk_reader_varint(in);
+}
+
 /* Advances *position from the last patch's place + 1 to this one's + 1. */
 static rusk_status read_patch(rusk_reader *in, const rusk_block_shape *shape, uint64_t *position,
                               rusk_patch *patch, rusk_error *err) {
     uint64_t end = (uint64_t)shape->n_rows * shape->n_cols, left = end - *position;
-    uint64_t gap = rusk_reader_varint(in), coded = rusk_reader_varint(in);
+    uint64_t gap = read_varint(in), coded = read_varint(in);
     if (!rusk_reader_ok(in) || gap >= left || coded == 0 ||
         coded > (uint64_t)2 * MOST_STORED_DELTA) {
         return rusk_fail(err, RUSK_FORMAT, in->pos,
@@ -177,6 +185,30 @@ rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
     uint64_t count;
     RUSK_TRY(read_count(&in, shape, &count, err));
     *n = (size_t)count;
+    return RUSK_OK;
+}
+
+/* Adds what stays within -127..127 to the symbols and gives the rest. The list is known to be
+ * sound. */
+static rusk_status apply_patches(rusk_reader *list, const rusk_block_shape *shape, uint64_t count,
+                                 int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,
+                                 rusk_error *err) {
+    uint64_t position = 0, row_start = 0;
+    rusk_patch patch;
+    for (uint64_t i = 0; i < count; i++) {
+        RUSK_TRY(read_patch(list, shape, &position, &patch, err));
+        while (patch.position - row_start >= shape->n_cols) { /* rows are few, divisions slow */
+            row_start += shape->n_cols;
+            out += stride;
+        }
+        int8_t *at = out + (patch.position - row_start);
+        int32_t value = *at + patch.delta;
+        if (value >= -RUSK_CODEC_MAX_SYMBOL && value <= RUSK_CODEC_MAX_SYMBOL) {
+            *at = (int8_t)value;
+        } else {
+            patches[(*n_patches)++] = patch;
+        }
+    }
     return RUSK_OK;
 }
 
@@ -205,17 +237,5 @@ rusk_status rusk_block_decode(const rusk_codec *codec, const rusk_codec_tables *
         uint64_t off = inner.offset == RUSK_NO_OFFSET ? inner.offset : inner.offset + in.pos;
         return rusk_fail(err, status, off, "%s", inner.message);
     }
-    position = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        RUSK_TRY(read_patch(&list, shape, &position, &patch, err));
-        int8_t *at = out + (size_t)(patch.position / shape->n_cols) * stride +
-                     patch.position % shape->n_cols;
-        int32_t value = *at + patch.delta;
-        if (value >= -RUSK_CODEC_MAX_SYMBOL && value <= RUSK_CODEC_MAX_SYMBOL) {
-            *at = (int8_t)value;
-        } else {
-            patches[(*n_patches)++] = patch;
-        }
-    }
-    return RUSK_OK;
+    return apply_patches(&list, shape, count, out, stride, patches, n_patches, err);
 }

@@ -10,13 +10,16 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/cpu.h"
 #include "codec/hist.h"
+#include "codec/raw.h"
 #include "codec/registry.h"
 
-enum { GROUP = 64, MAX_WIDTH = 8 };
+enum { GROUP = RUSK_RAW_GROUP, MAX_WIDTH = RUSK_RAW_MAX_WIDTH };
 
 typedef struct raw_tables {
     rusk_alloc *alloc;
+    rusk_raw_groups groups;             /* the fastest this processor runs */
     uint8_t width[RUSK_CODEC_CLASSES];  /* 0: the class has no table */
     uint8_t lowest[RUSK_CODEC_CLASSES]; /* index (symbol + 128) of code 0 */
     int8_t fold[RUSK_CODEC_CLASSES][RUSK_CODEC_ALPHABET];
@@ -140,6 +143,7 @@ static rusk_status open_tables(rusk_codec_tables **out, rusk_alloc *alloc, const
         return rusk_fail_memory(err, sizeof *t, "raw tables");
     }
     t->alloc = alloc;
+    t->groups = rusk_raw_groups_for(rusk_cpu_features());
     rusk_status status = read_tables(t, blob, len_bytes, err);
     if (status != RUSK_OK) {
         rusk_alloc_put(alloc, t);
@@ -249,7 +253,25 @@ static void decode_group(const uint8_t *planes, unsigned width, unsigned lowest,
     }
 }
 
+void rusk_raw_groups_ref(const uint8_t *planes, size_t n_groups, unsigned width, unsigned lowest,
+                         int8_t *out) {
+    for (size_t g = 0; g < n_groups; g++) {
+        decode_group(planes + g * 8 * width, width, lowest, out + g * GROUP);
+    }
+}
+
+rusk_raw_groups rusk_raw_groups_for(uint32_t cpu_mask) {
+#if defined(__x86_64__)
+    if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
+        return rusk_raw_groups_avx2;
+    }
+#endif
+    (void)cpu_mask;
+    return rusk_raw_groups_ref;
+}
+
 typedef struct plane_reader {
+    rusk_raw_groups groups;
     const uint8_t *next; /* group to decode next */
     unsigned width, lowest;
     unsigned n_held; /* codes at the end of `held` not yet used */
@@ -257,24 +279,21 @@ typedef struct plane_reader {
 } plane_reader;
 
 static void read_codes(plane_reader *p, int8_t *out, size_t n) {
-    while (n > 0) {
-        if (p->n_held == 0 && n >= GROUP) {
-            decode_group(p->next, p->width, p->lowest, out);
-            p->next += (size_t)8 * p->width;
-            out += GROUP;
-            n -= GROUP;
-            continue;
-        }
-        if (p->n_held == 0) {
-            decode_group(p->next, p->width, p->lowest, p->held);
-            p->next += (size_t)8 * p->width;
-            p->n_held = GROUP;
-        }
-        size_t part = RUSK_MIN(n, (size_t)p->n_held);
-        memcpy(out, p->held + GROUP - p->n_held, part);
-        p->n_held -= (unsigned)part;
-        out += part;
-        n -= part;
+    size_t part = RUSK_MIN(n, (size_t)p->n_held);
+    memcpy(out, p->held + GROUP - p->n_held, part);
+    p->n_held -= (unsigned)part;
+    out += part;
+    n -= part;
+    size_t n_whole = n / GROUP;
+    p->groups(p->next, n_whole, p->width, p->lowest, out);
+    p->next += n_whole * 8 * p->width;
+    out += n_whole * GROUP;
+    n -= n_whole * GROUP;
+    if (n > 0) {
+        p->groups(p->next, 1, p->width, p->lowest, p->held);
+        p->next += (size_t)8 * p->width;
+        memcpy(out, p->held, n);
+        p->n_held = (unsigned)(GROUP - n);
     }
 }
 
@@ -298,7 +317,8 @@ static bool padding_is_zero(const uint8_t *group, unsigned width, size_t n_used)
 static rusk_status decode_class(const raw_tables *t, unsigned c, const rusk_block_shape *shape,
                                 const uint8_t *from, uint64_t off_bytes, int8_t *out, size_t stride,
                                 rusk_error *err) {
-    plane_reader p = {.next = from, .width = t->width[c], .lowest = t->lowest[c]};
+    plane_reader p = {
+        .groups = t->groups, .next = from, .width = t->width[c], .lowest = t->lowest[c]};
     for (size_t r = 0; r < shape->n_rows; r++) {
         if (shape->row_classes[r] != c) {
             continue;

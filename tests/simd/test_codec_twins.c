@@ -1,9 +1,10 @@
-/* The AVX2 decoder of rans against the plain one: same symbols, status and message, on sound and on
+/* The AVX2 decoders against the plain ones: same symbols, status and message, on sound and on
  * damaged blocks of many shapes. */
 #include <stdlib.h>
 
 #include "base/cpu.h"
 #include "codec/rans.h"
+#include "codec/raw.h"
 #include "support/codec_cases.h"
 #include "support/test.h"
 
@@ -118,4 +119,28 @@ TEST(steps_agree_on_any_state) {
     }
 }
 
-TEST_MAIN(CASE(same_bytes_same_symbols_same_status), CASE(steps_agree_on_any_state))
+TEST(raw_groups_agree_for_all_widths) {
+    rusk_rng rng = rusk_rng_seed(test_seed());
+    rusk_raw_groups fast = rusk_raw_groups_for(rusk_cpu_features());
+    if (fast == rusk_raw_groups_ref) {
+        test_skip("this processor has no faster variant than the plain one");
+    }
+    for (unsigned width = 1; width <= RUSK_RAW_MAX_WIDTH; width++) {
+        for (size_t n = 0; n <= 40; n += n < 5 ? 1 : 7) {
+            uint8_t *planes = test_guarded(n * 8 * width, n % 2 == 0);
+            int8_t *out_a = test_guarded(n * RUSK_RAW_GROUP, n % 2 == 0);
+            int8_t *out_b = test_guarded(n * RUSK_RAW_GROUP, n % 2 == 0);
+            unsigned lowest =
+                width == 8 ? 0 : 1 + (unsigned)rusk_rng_below(&rng, 255 - (1U << width));
+            for (size_t i = 0; i < n * 8 * width; i++) {
+                planes[i] = (uint8_t)rusk_rng_u64(&rng);
+            }
+            rusk_raw_groups_ref(planes, n, width, lowest, out_a);
+            fast(planes, n, width, lowest, out_b);
+            CHECK_MEM(out_b, out_a, n * RUSK_RAW_GROUP);
+        }
+    }
+}
+
+TEST_MAIN(CASE(raw_groups_agree_for_all_widths), CASE(same_bytes_same_symbols_same_status),
+          CASE(steps_agree_on_any_state))
