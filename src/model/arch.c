@@ -17,18 +17,7 @@ const char *rusk_arch_key(char buf[RUSK_ARCH_KEY_CAP], const rusk_model_desc *de
     return buf;
 }
 
-static rusk_status find_arch(const rusk_source *source, const rusk_arch **arch, rusk_error *err) {
-    rusk_text name;
-    RUSK_TRY(rusk_source_text(source, "general.architecture", &name, err));
-    if (name.data == NULL) {
-        return rusk_fail(err, RUSK_FORMAT, RUSK_NO_OFFSET,
-                         "missing key general.architecture: the file does not say what model it "
-                         "holds");
-    }
-    *arch = rusk_arch_find(name.data, name.len_bytes);
-    if (*arch != NULL) {
-        return RUSK_OK;
-    }
+static rusk_status fail_unknown(const char *name, rusk_error *err) {
     char known[200] = "";
     size_t used = 0;
     for (size_t i = 0; i < rusk_arch_count() && used < sizeof known; i++) {
@@ -37,7 +26,7 @@ static rusk_status find_arch(const rusk_source *source, const rusk_arch **arch, 
         used += n > 0 ? (size_t)n : 0;
     }
     return rusk_fail(err, RUSK_UNSUPPORTED, RUSK_NO_OFFSET,
-                     "general.architecture: expected one of %s, found \"%.64s\"", known, name.data);
+                     "general.architecture: expected one of %s, found \"%.64s\"", known, name);
 }
 
 static rusk_status in_range(const rusk_model_desc *d, const char *suffix, uint64_t value,
@@ -226,8 +215,17 @@ static rusk_status read_roles(const rusk_source *source, const rusk_arch *arch, 
 }
 
 rusk_status rusk_model_describe(rusk_model_desc *desc, const rusk_source *source, rusk_error *err) {
-    const rusk_arch *arch;
-    RUSK_TRY(find_arch(source, &arch, err));
+    rusk_text name;
+    RUSK_TRY(rusk_source_text(source, "general.architecture", &name, err));
+    if (name.data == NULL) {
+        return rusk_fail(err, RUSK_FORMAT, RUSK_NO_OFFSET,
+                         "missing key general.architecture: the file does not say what model it "
+                         "holds");
+    }
+    const rusk_arch *arch = rusk_arch_find(name.data, name.len_bytes);
+    if (arch == NULL) {
+        return fail_unknown(name.data, err);
+    }
     rusk_model_desc d = {
         .architecture = arch->name, .embedding_scale = 1.0F, .rope = arch->rope, .act = arch->act};
     RUSK_TRY(read_widths(source, &d, err));

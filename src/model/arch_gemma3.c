@@ -15,7 +15,8 @@ static rusk_status describe(const rusk_source *source, rusk_model_desc *d, rusk_
     char key[RUSK_ARCH_KEY_CAP];
     d->embedding_scale = sqrtf((float)d->n_embd);
     if (d->n_layers == LAYERS_OF_27B) {
-        d->attn_scale = 1.0F / sqrtf((float)(d->n_embd / d->n_heads));
+        const uint32_t width = d->n_embd / d->n_heads;
+        d->attn_scale = 1.0F / sqrtf((float)width);
     }
     RUSK_TRY(rusk_source_u32(source, rusk_arch_key(key, d, "attention.sliding_window"), 0,
                              &d->window, err));
