@@ -21,19 +21,6 @@ static bool is_replaced(const char *key) {
     return false;
 }
 
-/* Bytes of one scalar; 0: STRING, ARRAY; SIZE_MAX: no such type. */
-static size_t scalar_bytes(uint32_t type) {
-    switch (type) {
-#define X(name, number, bytes)                                                                     \
-    case number:                                                                                   \
-        return bytes;
-        RUSK_META_LIST(X)
-#undef X
-    default:
-        return SIZE_MAX;
-    }
-}
-
 static void write_scalar(rusk_strbuf *out, const rusk_meta *m) {
     uint8_t b[8];
     uint64_t bits = m->value.u; /* of an i too: two's complement, cut to the type's bytes */
@@ -45,7 +32,7 @@ static void write_scalar(rusk_strbuf *out, const rusk_meta *m) {
         bits = bits != 0;
     }
     rusk_store_u64(b, bits);
-    rusk_strbuf_add(out, b, scalar_bytes(m->type));
+    rusk_strbuf_add(out, b, rusk_meta_type_bytes(m->type));
 }
 
 static void write_value(rusk_strbuf *out, const rusk_meta *m) {
@@ -59,7 +46,7 @@ static void write_value(rusk_strbuf *out, const rusk_meta *m) {
                 rusk_section_add_text(out, m->texts[i].data, m->texts[i].len_bytes);
             }
         } else {
-            rusk_strbuf_add(out, m->elements, m->n * scalar_bytes(m->elem_type));
+            rusk_strbuf_add(out, m->elements, m->n * rusk_meta_type_bytes(m->elem_type));
         }
     } else {
         write_scalar(out, m);
@@ -137,7 +124,7 @@ rusk_status rusk_container_write_head(rusk_strbuf *out, const rusk_provenance *p
 }
 
 static rusk_status read_scalar(rusk_section_reader *r, rusk_meta *m, rusk_error *err) {
-    size_t bytes = scalar_bytes(m->type);
+    size_t bytes = rusk_meta_type_bytes(m->type);
     const uint8_t *p = rusk_reader_take(&r->in, bytes);
     if (p == NULL) {
         return rusk_section_end(r, err);
@@ -176,11 +163,11 @@ static rusk_status read_array(rusk_section_reader *r, rusk_arena *arena, rusk_me
                               rusk_error *err) {
     uint8_t elem_type = rusk_reader_u8(&r->in);
     uint64_t n = rusk_reader_varint(&r->in);
-    size_t bytes = scalar_bytes(elem_type);
+    size_t bytes = rusk_meta_type_bytes(elem_type);
     if (!rusk_reader_ok(&r->in)) {
         return rusk_section_end(r, err);
     }
-    if (bytes == SIZE_MAX || elem_type == RUSK_META_ARRAY) {
+    if (rusk_meta_type_name(elem_type) == NULL || elem_type == RUSK_META_ARRAY) {
         return rusk_section_fail(r, err, "expected an array of scalars or strings");
     }
     /* a string takes two bytes at least: its length and the zero byte */
@@ -213,7 +200,7 @@ static rusk_status read_entry(rusk_section_reader *r, rusk_arena *arena, rusk_me
     }
     m->key = key.data;
     uint8_t type = rusk_reader_u8(&r->in);
-    if (scalar_bytes(type) == SIZE_MAX) {
+    if (rusk_meta_type_name(type) == NULL) {
         return rusk_section_fail(r, err, "metadata type is not one of 0 to 12");
     }
     m->type = (rusk_meta_type)type;

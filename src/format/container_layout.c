@@ -177,8 +177,9 @@ rusk_status rusk_container_check_unique(rusk_alloc *alloc, const char **names, s
 }
 
 rusk_status rusk_section_fail(const rusk_section_reader *r, rusk_error *err, const char *what) {
-    return rusk_fail(err, RUSK_FORMAT, r->offset + r->in.pos, "section %s at offset %llu: %s",
-                     r->tag, (unsigned long long)(r->offset + r->in.pos), what);
+    uint64_t at = r->offset + r->in.pos;
+    return rusk_fail(err, RUSK_FORMAT, at, "section %s at offset %llu: %s", r->tag,
+                     (unsigned long long)at, what);
 }
 
 rusk_status rusk_section_end(const rusk_section_reader *r, rusk_error *err) {
@@ -193,23 +194,22 @@ rusk_status rusk_section_end(const rusk_section_reader *r, rusk_error *err) {
 
 rusk_status rusk_section_text(rusk_section_reader *r, size_t max_bytes, bool word, const char *what,
                               rusk_text *out, rusk_error *err) {
-    uint64_t len = rusk_reader_varint(&r->in);
+    uint64_t len = rusk_reader_varint(&r->in), at = r->offset + r->in.pos;
     if (rusk_reader_ok(&r->in) && len > max_bytes) {
-        return rusk_fail(err, RUSK_FORMAT, r->offset + r->in.pos,
+        return rusk_fail(err, RUSK_FORMAT, at,
                          "section %s at offset %llu: expected %s of at most %zu bytes, found %llu",
-                         r->tag, (unsigned long long)(r->offset + r->in.pos), what, max_bytes,
-                         (unsigned long long)len);
+                         r->tag, (unsigned long long)at, what, max_bytes, (unsigned long long)len);
     }
     if (!rusk_reader_ok(&r->in) || len >= rusk_reader_left(&r->in)) {
-        return rusk_fail(err, RUSK_FORMAT, r->offset + r->in.pos,
+        return rusk_fail(err, RUSK_FORMAT, at,
                          "section %s at offset %llu: expected %s, found the section's end", r->tag,
-                         (unsigned long long)(r->offset + r->in.pos), what);
+                         (unsigned long long)at, what);
     }
     const uint8_t *data = rusk_reader_take(&r->in, (size_t)len + 1);
     if (data[len] != 0 || (word && memchr(data, 0, (size_t)len) != NULL)) {
-        return rusk_fail(err, RUSK_FORMAT, r->offset + r->in.pos,
+        return rusk_fail(err, RUSK_FORMAT, at,
                          "section %s at offset %llu: expected %s with a zero byte %s", r->tag,
-                         (unsigned long long)(r->offset + r->in.pos), what,
+                         (unsigned long long)at, what,
                          data[len] != 0 ? "behind it, found another" : "only behind it");
     }
     *out = (rusk_text){.data = (const char *)data, .len_bytes = (size_t)len};

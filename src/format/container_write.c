@@ -241,13 +241,14 @@ static rusk_status check_begin(const rusk_container_writer *w, const rusk_contai
 
 rusk_status rusk_container_writer_begin_tensor(rusk_container_writer *w,
                                                const rusk_container_tensor *t, rusk_error *err) {
-    uint64_t n_rows, n_cols;
+    uint64_t n_rows = 0, n_cols = 0;
     float unit = 1.0F;
     RUSK_TRY(check_begin(w, t, &n_rows, &n_cols, &unit, err));
     uint32_t block_rows = 0, table = 0;
     w->blocks_expected = 1;
     if (t->dtype == RUSK_DTYPE_SYM8) {
         block_rows = (uint32_t)RUSK_MIN((uint64_t)t->block_rows, n_rows);
+        RUSK_ASSERT(block_rows > 0);
         table = add_table(w, t->tables, t->tables_bytes);
         add_rows(w, t, n_rows, unit);
         w->blocks_expected = (n_rows + block_rows - 1) / block_rows;
@@ -525,8 +526,7 @@ static rusk_status write_ends(rusk_container_writer *w, rusk_strbuf *table, rusk
     if (table->failed) {
         return rusk_fail_memory(err, table->len_bytes, "the section table");
     }
-    uint8_t super[RUSK_SUPERBLOCK_BYTES] = {0};
-    memcpy(super, RUSK_CONTAINER_MAGIC_BYTES, 8);
+    uint8_t super[RUSK_SUPERBLOCK_BYTES] = RUSK_CONTAINER_MAGIC_BYTES;
     rusk_store_u32(super + 8, RUSK_CONTAINER_VERSION);
     rusk_store_u64(super + 16, w->out.pos_bytes);
     rusk_store_u64(super + 24, table->len_bytes);

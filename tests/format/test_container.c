@@ -498,10 +498,9 @@ TEST(calls_out_of_order_are_refused) {
 
 TEST(an_unfinished_file_is_not_committed) {
     rusk_container_tensor t = test_container_tensor(&SMALL, 0);
-    size_t files = test_count_files();
     (void)remove(test_path("misuse.rusk"));
     rusk_container_writer *w = new_writer();
-    files = test_count_files();
+    size_t files = test_count_files();
     CHECK_FAILS(rusk_container_writer_commit(w, NULL, &err), RUSK_INVALID_ARGUMENT, &err,
                 "without HEAD");
     CHECK_EQ(test_count_files(), files - 1);

@@ -132,7 +132,7 @@ def whole_models(directory):
     if not os.access(RUSK, os.X_OK) or not maker.exists():
         print("skipped whole models: no rusk or no make_tiny")
         return
-    for arch, codec, bits in (("llama", "rans", 8), ("gemma3", "rans", 10), ("qwen2", "rans", 14)):
+    for arch, codec, bits in (("llama", "rans", 8), ("gemma3", "raw", 10), ("qwen2", "rans", 14)):
         source, packed, back = (directory / f"{arch}.{end}" for end in ("gguf", "rusk", "f16.gguf"))
         for command in ([maker, "--arch", arch, "-o", source],
                         [RUSK, "pack", source, "-o", packed, "--bits", str(bits), "--codec", codec],
