@@ -37,6 +37,7 @@ typedef struct pack_tensor {
     bool coded; /* else a vector, stored as F32 */
     const rusk_allocation *allocation;
     float importance;
+    float mean_rms; /* geometric mean over a sample of its rows */
     uint32_t n_rows, n_cols, block_rows, n_blocks;
     /* coded only: */
     rusk_rate_hist *rate;

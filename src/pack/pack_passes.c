@@ -8,7 +8,7 @@
 #include "base/io.h"
 #include "pack/pack_job.h"
 
-enum { HASH_PIECE = 1 << 20, BLOCK_INDEX_BYTES = 12, TABLE_INDEX_BYTES = 4 };
+enum { HASH_PIECE = 1 << 20, SAMPLE_ROWS = 64, BLOCK_INDEX_BYTES = 12, TABLE_INDEX_BYTES = 4 };
 
 rusk_status pack_hash(pack_job *job, rusk_error *err) {
     rusk_input in;
@@ -50,7 +50,12 @@ static block_range range_of(const pack_tensor *t, size_t block) {
 static rusk_quant_stats stats_of(const pack_tensor *t, uint32_t row0, uint32_t n_rows,
                                  float *row_weights) {
     rusk_quant_stats stats = {.importance = t->importance};
-    if (rusk_allocate_row_weights(t->allocation, t->n_rows, row0, n_rows, row_weights)) {
+    rusk_allocate_rows rows = {.n_total = t->n_rows,
+                               .mean_rms = t->mean_rms,
+                               .row0 = row0,
+                               .n = n_rows,
+                               .stats = t->stats + row0};
+    if (rusk_allocate_row_weights(t->allocation, &rows, row_weights)) {
         stats.row_weight = row_weights;
     }
     return stats;
@@ -76,6 +81,12 @@ static void run_block(void *arg, size_t index, unsigned worker) {
     if (slot->status == RUSK_OK) {
         slot->status = v->work(v->job, v->tensor, range, w, slot, &slot->err);
     }
+}
+
+static rusk_status fail_in(const pack_tensor *t, rusk_status status, const rusk_error *inner,
+                           rusk_error *err) {
+    return rusk_fail(err, status, inner->offset, "tensor '%.100s': %s", t->source->name,
+                     inner->message);
 }
 
 /* Writes the blocks of a wave in their order; NULL where a pass writes nothing. */
@@ -111,6 +122,25 @@ static rusk_status begin_stage(pack_job *job, const char *stage, rusk_error *err
 
 /* --- measure --- */
 
+/* The mean is wanted before the pass: from up to SAMPLE_ROWS rows, evenly spread. */
+static rusk_status sample_width(pack_job *job, pack_tensor *t, rusk_error *err) {
+    uint32_t n = RUSK_MIN(t->n_rows, (uint32_t)SAMPLE_ROWS), n_used = 0;
+    double logs = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = (uint32_t)((uint64_t)i * t->n_rows / n);
+        pack_worker *w = &job->workers[0];
+        rusk_row_stats stats;
+        RUSK_TRY(rusk_source_read_f32(job->source, t->index, row, 1, w->rows, w->stored, err));
+        RUSK_TRY(job->quantizer->measure(w->rows, row, 1, t->n_cols, &stats, err));
+        if (stats.rms > 0) {
+            logs += log((double)stats.rms);
+            n_used++;
+        }
+    }
+    t->mean_rms = n_used > 0 ? (float)exp(logs / n_used) : 0;
+    return RUSK_OK;
+}
+
 static rusk_status measure_block(pack_job *job, pack_tensor *t, block_range range,
                                  pack_worker *worker, pack_slot *slot, rusk_error *err) {
     (void)slot;
@@ -135,6 +165,11 @@ rusk_status pack_measure(pack_job *job, rusk_error *err) {
         }
         for (unsigned w = 0; w < job->n_workers; w++) {
             memset(&job->workers[w].rate, 0, sizeof job->workers[w].rate);
+        }
+        rusk_error inner;
+        rusk_status status = sample_width(job, t, &inner);
+        if (status != RUSK_OK) {
+            return fail_in(t, status, &inner, err);
         }
         RUSK_TRY(run_tensor(job, t, "measure", measure_block, NULL, err));
         for (unsigned w = 0; w < job->n_workers; w++) {

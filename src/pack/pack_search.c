@@ -19,10 +19,11 @@
 enum {
     DIALS_PER_OCTAVE = 2048, /* 0.0005 bits a weight */
     TABLE_BYTES = 100,       /* of a tensor, before it is counted */
-    INDEX_BYTES = 48,        /* of a tensor's entry in TNSR, without its name */
+    INDEX_BYTES = 64,        /* of a tensor's entry in TNSR, its name included */
     BLOCK_INDEX_BYTES = 12,  /* of a block's entry in BLKS */
-    EXTENT_BYTES = 300000,   /* usual length, for their number */
-    EXTENT_COST = 16 + 300   /* entry in BLKS, usual fill */
+    EXTENT_BYTES = 430000,   /* usual length, for their number */
+    EXTENT_COST = 16 + 950,  /* entry in BLKS, usual fill */
+    PAGE_BYTES = 4096        /* before the first extent */
 };
 
 /* Parts of the target: the search aims at the first, codes what is counted above the second, and
@@ -57,7 +58,7 @@ static double block_bits(const pack_job *job) {
 
 /* Bytes of everything but coded blocks and their tables. */
 static double side_bytes(const search *s) {
-    double bytes = (double)s->base_bytes;
+    double bytes = (double)s->base_bytes + PAGE_BYTES;
     for (size_t i = 0; i < s->job->n_tensors; i++) {
         const pack_tensor *t = &s->job->tensors[i];
         bytes += INDEX_BYTES;

@@ -7,18 +7,18 @@
 
 /* Measured on one 135M llama (docs/decisions/0120), rounded; keys and values before sharing. */
 static const rusk_allocation TABLE[] = {
-    /* role, step, rank exponent, rank offset, shared */
-    {"token_embedding,output_head", 1.25F, 0.75F, 500, false},
-    {"token_embedding", 1.25F, 0.75F, 500, false},
-    {"output_head", 1.25F, 0.75F, 500, false},
-    {"attn_q", 1.25F, 0, 0, false},
-    {"attn_k", 1.25F, 0, 0, true},
-    {"attn_v", 0.6F, 0, 0, true},
-    {"attn_output", 1.15F, 0, 0, false},
-    {"ffn_gate", 1.45F, 0, 0, false},
-    {"ffn_up", 1.1F, 0, 0, false},
-    {"ffn_down", 0.8F, 0, 0, false},
-    {"", 1, 0, 0, false},
+    /* role, step, rank exponent, rank offset, width exponent, shared */
+    {"token_embedding,output_head", 1.25F, 0.75F, 500, 0, false},
+    {"token_embedding", 1.25F, 0.75F, 500, 0, false},
+    {"output_head", 1.25F, 0.75F, 500, 0, false},
+    {"attn_q", 1.25F, 0, 0, 1, false},
+    {"attn_k", 1.25F, 0, 0, 1, true},
+    {"attn_v", 0.6F, 0, 0, 1, true},
+    {"attn_output", 1.15F, 0, 0, 1, false},
+    {"ffn_gate", 1.45F, 0, 0, 1, false},
+    {"ffn_up", 1.1F, 0, 0, 1, false},
+    {"ffn_down", 0.8F, 0, 0, 1, false},
+    {"", 1, 0, 0, 1, false},
 };
 
 const rusk_allocation *rusk_allocate_find(const char *role) {
@@ -33,18 +33,29 @@ float rusk_allocate_importance(const rusk_allocation *a, float sharing) {
     return (a->shared ? sharing : 1.0F) / (a->step * a->step);
 }
 
-bool rusk_allocate_row_weights(const rusk_allocation *a, uint64_t n_total, uint64_t row0, size_t n,
+/* Mean of ln(id + offset) over ids 0 .. n: the integral of ln, whose primitive is x ln x - x. */
+static double mean_log_rank(double offset, uint64_t n) {
+    double x0 = offset, x1 = offset + (double)n;
+    return ((x1 * log(x1) - x1) - (x0 * log(x0) - x0)) / (double)n;
+}
+
+bool rusk_allocate_row_weights(const rusk_allocation *a, const rusk_allocate_rows *rows,
                                float *weights) {
-    if (a->rank_exponent == 0) {
+    bool by_rank = a->rank_exponent != 0, by_width = a->width_exponent != 0 && rows->mean_rms > 0;
+    if (!by_rank && !by_width) {
         return false;
     }
-    /* mean of ln(id + offset) over ids 0 .. n_total: the integral of ln, whose primitive is
-     * x ln x - x */
-    double x0 = a->rank_offset, x1 = x0 + (double)n_total;
-    double mean = ((x1 * log(x1) - x1) - (x0 * log(x0) - x0)) / (double)n_total;
-    for (size_t i = 0; i < n; i++) {
-        double id = (double)(row0 + i) + 0.5;
-        weights[i] = (float)exp(a->rank_exponent * (mean - log(id + x0)));
+    double mean_rank = by_rank ? mean_log_rank((double)a->rank_offset, rows->n_total) : 0;
+    double mean_width = by_width ? log((double)rows->mean_rms) : 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        double id = (double)(rows->row0 + i) + 0.5, weight = 0;
+        if (by_rank) {
+            weight += (double)a->rank_exponent * (mean_rank - log(id + (double)a->rank_offset));
+        }
+        if (by_width && rows->stats[i].rms > 0) {
+            weight += (double)a->width_exponent * (log((double)rows->stats[i].rms) - mean_width);
+        }
+        weights[i] = (float)exp(weight);
     }
     return true;
 }

@@ -6,7 +6,7 @@
  * A step in proportion to the row's rms gives every row of a tensor the same rate and the same
  * relative error; measured against a step per tensor and mixtures of both, and against a grid
  * without a zero level, in docs/decisions/0120. Values beyond 127 steps are clipped and patched, so
- * |value - (symbol + delta) * scale| <= scale / 2 for every value within 2^23 steps. */
+ * |value - (symbol + delta) * scale| <= scale / 2 for every value within about 2^23 steps. */
 #include <math.h>
 #include <string.h>
 
@@ -15,6 +15,8 @@
 /* Adding and subtracting 1.5 * 2^23 rounds a float below 2^22 to an integer, ties to even. */
 static const float ROUND_MAGIC = 0x1.8p23F;
 static const float ROUND_LIMIT = 0x1p22F;
+/* A delta may grow by up to 254 when the codec folds its symbol. */
+static const double VALUE_LIMIT = RUSK_PATCH_MAX_DELTA - 512;
 
 static rusk_status not_finite(const float *row, uint64_t number, uint32_t n_cols, rusk_error *err) {
     uint32_t c = 0;
@@ -105,8 +107,8 @@ static bool patch_row(const float *row, uint32_t n_cols, float scale, uint32_t p
             continue;
         }
         double q = (double)row[c] / (double)scale;
-        q = q > RUSK_PATCH_MAX_DELTA ? RUSK_PATCH_MAX_DELTA : q;
-        q = q < -RUSK_PATCH_MAX_DELTA ? -RUSK_PATCH_MAX_DELTA : q;
+        q = q > VALUE_LIMIT ? VALUE_LIMIT : q;
+        q = q < -VALUE_LIMIT ? -VALUE_LIMIT : q;
         int32_t delta = (int32_t)nearbyint(q) - symbols[c];
         if (delta == 0) {
             continue;

@@ -23,8 +23,10 @@ TEST(shared_rows_weigh_as_often_as_they_serve) {
 
 TEST(row_weights_fall_with_the_token_id_and_leave_the_rate_alone) {
     static float weights[49152];
+    static rusk_row_stats stats[49152];
     const rusk_allocation *e = rusk_allocate_find("token_embedding");
-    CHECK(rusk_allocate_row_weights(e, 49152, 0, 49152, weights));
+    rusk_allocate_rows rows = {.n_total = 49152, .n = 49152, .stats = stats};
+    CHECK(rusk_allocate_row_weights(e, &rows, weights));
     double logs = 0;
     for (int i = 0; i < 49152; i++) {
         CHECK(weights[i] > 0 && (i == 0 || weights[i] < weights[i - 1]));
@@ -32,12 +34,32 @@ TEST(row_weights_fall_with_the_token_id_and_leave_the_rate_alone) {
     }
     CHECK_NEAR(logs / 49152, 0, 1e-3);
     float part[7];
-    CHECK(rusk_allocate_row_weights(e, 49152, 1000, 7, part));
+    rows.row0 = 1000;
+    rows.n = 7;
+    CHECK(rusk_allocate_row_weights(e, &rows, part));
     CHECK_MEM(part, weights + 1000, sizeof part);
-    CHECK(!rusk_allocate_row_weights(rusk_allocate_find("attn_q"), 10, 0, 7, part));
-    CHECK(rusk_allocate_row_weights(e, 1, 0, 1, part));
+    rows = (rusk_allocate_rows){.n_total = 1, .n = 1, .stats = stats};
+    CHECK(rusk_allocate_row_weights(e, &rows, part));
     CHECK_NEAR(part[0], 1, 1e-3);
 }
 
+TEST(row_weights_rise_with_the_width) {
+    const rusk_allocation a = {.role = "x", .step = 1, .width_exponent = 1};
+    const rusk_row_stats stats[4] = {{.rms = 2}, {.rms = 4}, {.rms = 8}, {.rms = 0}};
+    rusk_allocate_rows rows = {.n_total = 4, .mean_rms = 4, .n = 4, .stats = stats};
+    float weights[4];
+    CHECK(rusk_allocate_row_weights(&a, &rows, weights));
+    CHECK_NEAR(weights[0], 0.5, 1e-6);
+    CHECK_NEAR(weights[1], 1, 1e-6);
+    CHECK_NEAR(weights[2], 2, 1e-6);
+    CHECK_NEAR(weights[3], 1, 0);
+    rows.mean_rms = 0; /* a tensor of zeros */
+    CHECK(!rusk_allocate_row_weights(&a, &rows, weights));
+    const rusk_allocation equal = {.role = "x", .step = 1};
+    rows.mean_rms = 4;
+    CHECK(!rusk_allocate_row_weights(&equal, &rows, weights));
+}
+
 TEST_MAIN(CASE(every_role_has_a_line), CASE(shared_rows_weigh_as_often_as_they_serve),
-          CASE(row_weights_fall_with_the_token_id_and_leave_the_rate_alone))
+          CASE(row_weights_fall_with_the_token_id_and_leave_the_rate_alone),
+          CASE(row_weights_rise_with_the_width))

@@ -178,8 +178,8 @@ TEST(a_scale_of_zero_gives_zeros_and_a_tiny_one_clamps) {
         CHECK_EQ(g_symbols[i], 0);
     }
     CHECK_EQ(out.n_patches, 2);
-    CHECK_EQ(g_symbols[4] + (int64_t)g_patches[0].delta, RUSK_PATCH_MAX_DELTA);
-    CHECK_EQ(g_symbols[5] + (int64_t)g_patches[1].delta, -RUSK_PATCH_MAX_DELTA);
+    CHECK_EQ(g_symbols[4] + (int64_t)g_patches[0].delta, RUSK_PATCH_MAX_DELTA - 512);
+    CHECK_EQ(g_symbols[5] + (int64_t)g_patches[1].delta, -(RUSK_PATCH_MAX_DELTA - 512));
     CHECK_EQ(g_symbols[7], 1);
     out.cap_patches = 1;
     CHECK_FAILS(uniform()->quantize(ROWS, 2, 4, SCALES, &NEUTRAL, &out, &err), RUSK_LIMIT, &err,
