@@ -3,6 +3,13 @@
 #ifndef RUSK_KERNEL_KERNEL_PARTS_H
 #define RUSK_KERNEL_KERNEL_PARTS_H
 
+/* The build says -ffp-contract=off; a bare compiler line gives the same bits by this. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 #include <stdbool.h>
 
 #include "base/fp.h"
