@@ -66,7 +66,13 @@ static matrix load_npy(const char *path) {
     }
     size_t len = (size_t)head[8] | (size_t)head[9] << 8;
     if (len >= sizeof text || fread(text, 1, len, f) != len || strstr(text, "|i1") == NULL ||
-        sscanf(strstr(text, "'shape'"), "'shape': (%u, %u)", &m.n_rows, &m.n_cols) != 2) {
+        strstr(text, "'shape': (") == NULL) {
+        fail(path, NULL);
+    }
+    char *at = strstr(text, "'shape': (") + strlen("'shape': (");
+    m.n_rows = (uint32_t)strtoul(at, &at, 10);
+    m.n_cols = (uint32_t)strtoul(at + 1, NULL, 10);
+    if (m.n_rows == 0 || m.n_cols == 0) {
         fail(path, NULL);
     }
     m.symbols = malloc((size_t)m.n_rows * m.n_cols);
@@ -137,7 +143,8 @@ static double decode_rate(const coded *c, const rusk_codec *codec, const matrix 
                                   out, m->n_cols, patches, &n_patches, &err) != RUSK_OK) {
                 fail("decode", &err);
             }
-            if (pass == 0 && memcmp(out, m->symbols + b * n, (size_t)shape.n_rows * m->n_cols)) {
+            if (pass == 0 &&
+                memcmp(out, m->symbols + b * n, (size_t)shape.n_rows * m->n_cols) != 0) {
                 fail("decoded symbols differ", NULL);
             }
         }

@@ -25,22 +25,22 @@ typedef struct patch_walk {
     const int8_t *fold[RUSK_CODEC_CLASSES];
     const rusk_patch *given;
     size_t n_given;
-    uint64_t position; /* where to go on */
+    uint32_t row, col; /* where to go on */
 } patch_walk;
 
 static bool next_patch(patch_walk *w, rusk_patch *patch) {
-    uint64_t n_cols = w->shape->n_cols, end = w->shape->n_rows * n_cols;
-    while (w->position < end) {
-        const int8_t *map = w->fold[w->shape->row_classes[w->position / n_cols]];
-        uint64_t row_end = (w->position / n_cols + 1) * n_cols;
-        for (; w->position < row_end; w->position++) {
-            int8_t symbol = w->symbols[w->position];
-            bool outlier = w->n_given > 0 && w->given->position == w->position;
-            if (map[symbol + 128] == symbol && !outlier) {
+    const rusk_block_shape *shape = w->shape;
+    for (; w->row < shape->n_rows; w->row++, w->col = 0) {
+        const int8_t *map = w->fold[shape->row_classes[w->row]];
+        uint32_t start = w->row * shape->n_cols;
+        while (w->col < shape->n_cols) {
+            uint32_t position = start + w->col++;
+            int8_t symbol = w->symbols[position], folded = map[(uint8_t)symbol ^ 0x80];
+            bool outlier = w->n_given > 0 && w->given->position == position;
+            if (folded == symbol && !outlier) {
                 continue;
             }
-            patch->position = (uint32_t)w->position++;
-            patch->delta = symbol - map[symbol + 128];
+            *patch = (rusk_patch){.position = position, .delta = (int32_t)symbol - folded};
             if (outlier) {
                 patch->delta += w->given->delta;
                 w->given++;
@@ -90,18 +90,20 @@ static rusk_status encode_folded(const rusk_codec *codec, const rusk_codec_table
     const rusk_block_shape *shape = walk->shape;
     size_t n = (size_t)shape->n_rows * shape->n_cols;
     int8_t *copy = NULL;
-    for (size_t i = 0; i < n; i++) {
-        int8_t symbol = walk->symbols[i];
-        int8_t folded = walk->fold[shape->row_classes[i / shape->n_cols]][symbol + 128];
-        if (folded != symbol && copy == NULL) {
-            copy = rusk_alloc_get(out->alloc, RUSK_MEM_SCRATCH, n);
-            if (copy == NULL) {
-                return rusk_fail_memory(err, n, "a block's symbols");
+    for (size_t i = 0, r = 0; r < shape->n_rows; r++) {
+        const int8_t *map = walk->fold[shape->row_classes[r]];
+        for (size_t end = i + shape->n_cols; i < end; i++) {
+            int8_t symbol = walk->symbols[i], folded = map[(uint8_t)symbol ^ 0x80];
+            if (folded != symbol && copy == NULL) {
+                copy = rusk_alloc_get(out->alloc, RUSK_MEM_SCRATCH, n);
+                if (copy == NULL) {
+                    return rusk_fail_memory(err, n, "a block's symbols");
+                }
+                memcpy(copy, walk->symbols, n);
             }
-            memcpy(copy, walk->symbols, n);
-        }
-        if (folded != symbol) {
-            copy[i] = folded;
+            if (folded != symbol) {
+                copy[i] = folded;
+            }
         }
     }
     rusk_status status =
@@ -194,7 +196,7 @@ static rusk_status apply_patches(rusk_reader *list, const rusk_block_shape *shap
                                  int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,
                                  rusk_error *err) {
     uint64_t position = 0, row_start = 0;
-    rusk_patch patch;
+    rusk_patch patch = {0};
     for (uint64_t i = 0; i < count; i++) {
         RUSK_TRY(read_patch(list, shape, &position, &patch, err));
         while (patch.position - row_start >= shape->n_cols) { /* rows are few, divisions slow */
@@ -218,7 +220,7 @@ rusk_status rusk_block_decode(const rusk_codec *codec, const rusk_codec_tables *
                               rusk_error *err) {
     rusk_reader in = rusk_reader_over(data, len_bytes);
     uint64_t count, position = 0;
-    rusk_patch patch;
+    rusk_patch patch = {0};
     *n_patches = 0;
     if ((uint64_t)shape->n_rows * shape->n_cols > UINT32_MAX) {
         return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,

@@ -142,7 +142,7 @@ rusk_rans_steps rusk_rans_steps_for(uint32_t cpu_mask) {
 rusk_status rusk_rans_decode_with(rusk_rans_steps steps, const rusk_codec_tables *tables,
                                   const rusk_block_shape *shape, const uint8_t *data,
                                   size_t len_bytes, int8_t *out, size_t stride, rusk_error *err) {
-    rusk_rans_run run;
+    rusk_rans_run run = {0};
     RUSK_TRY(begin(&run, tables, shape, data, len_bytes, err));
     for (size_t r = 0; r < shape->n_rows; r++) {
         const uint32_t *slots = rusk_rans_of(tables)->at[shape->row_classes[r]]->slots;

@@ -44,7 +44,8 @@ TEST(cost_is_near_the_entropy) {
     uint32_t n_rows = rusk_codec_block_rows(1536, N_COLS);
     CHECK(n_rows >= 96 && n_rows <= MOST_ROWS);
     size_t n = (size_t)n_rows * N_COLS;
-    for (double bits = 2; bits < 6.6; bits += 0.5) {
+    for (int half_bits = 4; half_bits <= 13; half_bits++) {
+        double bits = 0.5 * half_bits;
         codec_case c = {.shape = {.n_rows = n_rows, .n_cols = N_COLS, .row_classes = CLASSES},
                         .symbols = symbols};
         codec_block b;

@@ -117,7 +117,7 @@ static void check_decodes(const rusk_codec *codec, const codec_block *b, const c
     for (size_t r = 0; r < c->shape.n_rows; r++) {
         for (size_t i = 0; i < c->shape.n_cols; i++) {
             size_t at = r * c->shape.n_cols + i;
-            int32_t value = out[r * stride + i], expected = c->symbols[at];
+            int value = (int)out[r * stride + i], expected = (int)c->symbols[at];
             if (p < n_patches && patches[p].position == at) {
                 CHECK_EQ(c->patches[p].position, at);
                 expected += c->patches[p].delta;
@@ -288,7 +288,7 @@ void codec_check_table_damage(const rusk_codec *codec) {
         free(blob);
     }
     for (size_t repeat = 0; repeat < 3000; repeat++) {
-        uint8_t *blob = malloc(b.blob.len_bytes);
+        uint8_t *blob = malloc(b.blob.len_bytes + 1);
         memcpy(blob, b.blob.data, b.blob.len_bytes);
         damage(&rng, blob, b.blob.len_bytes);
         rusk_status s = codec->open_tables(&tables, &b.alloc, blob, b.blob.len_bytes, &err);
