@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Decode and prefill speed of rusk beside llama.cpp's, alternating in one run on the same file and CPUs.
+"""Decode and prefill speed of rusk beside llama.cpp's, alternating in one run on the same CPUs.
 
     python3 -m venv build/peers && build/peers/bin/pip install llama-cpp-python
-    build/peers/bin/python bench/peers/llama_cpp.py --rusk build/release/rusk MODEL.gguf [MODEL.rusk ...]
+    build/peers/bin/python bench/peers/llama_cpp.py MODEL.gguf [MODEL.rusk ...]
 
-llama.cpp runs the GGUF; rusk runs every file given. Best of --rounds (default 5) each. One JSON line a
-figure, with the ratio to llama.cpp. Not part of the tests: timings inform, they do not gate.
+llama.cpp runs the GGUF; rusk runs every file given. Best of --rounds (default 5) each. One JSON line
+a figure, with the ratio to llama.cpp. Not part of the tests: timings inform, they do not gate.
 """
 import argparse
 import json
@@ -31,15 +31,16 @@ def llama_round(llm, n_prefill, n_decode):
 
 
 def rusk_round(rusk, path, threads, n_prefill, n_decode):
-    out = subprocess.run(
-        [rusk, "bench", path, "--json", "-t", str(threads), "-p", str(n_prefill), "-n", str(n_decode), "-r", "1"],
-        check=True, capture_output=True, text=True)
+    command = [rusk, "bench", path, "--json", "-t", str(threads), "-p", str(n_prefill),
+               "-n", str(n_decode), "-r", "1"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True)
     figures = json.loads(out.stdout)
     return figures["prefill_tok_s"], figures["decode_tok_s"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="a GGUF first, then files for rusk alone")
     parser.add_argument("--rusk", default="build/release/rusk")
     parser.add_argument("--threads", type=int, default=2)
@@ -52,9 +53,11 @@ def main():
                 n_threads_batch=args.threads, verbose=False)
     best = {}
     for _ in range(args.rounds):
-        rounds = {("llama.cpp", args.models[0]): llama_round(llm, args.prefill, args.decode)}
+        figures = llama_round(llm, args.prefill, args.decode)
+        rounds = {("llama.cpp", args.models[0]): figures}
         for path in args.models:
-            rounds[("rusk", path)] = rusk_round(args.rusk, path, args.threads, args.prefill, args.decode)
+            rounds[("rusk", path)] = rusk_round(args.rusk, path, args.threads, args.prefill,
+                                                args.decode)
         for key, figures in rounds.items():
             best[key] = tuple(max(pair) for pair in zip(figures, best.get(key, (0, 0))))
     reference = best[("llama.cpp", args.models[0])]
@@ -62,7 +65,8 @@ def main():
         print(json.dumps({
             "engine": engine, "file": path.rsplit("/", 1)[-1], "threads": args.threads,
             "prefill_tok_s": round(prefill, 1), "decode_tok_s": round(decode, 1),
-            "prefill_ratio": round(prefill / reference[0], 3), "decode_ratio": round(decode / reference[1], 3)}))
+            "prefill_ratio": round(prefill / reference[0], 3),
+            "decode_ratio": round(decode / reference[1], 3)}))
     print(json.dumps({"llama.cpp": llama_cpp.llama_print_system_info().decode().strip()}))
 
 

@@ -42,7 +42,8 @@ static uint32_t detect(void) {
 }
 
 uint32_t rusk_cpu_features(void) {
-    /* cpuid leaves a virtual machine each time, some 20 us: ask once. Racing threads store the same. */
+    /* cpuid leaves a virtual machine each time, some 20 us: ask once. Racing threads store the
+     * same. */
     enum { ASKED = 1U << 30 };
     static _Atomic uint32_t known;
     uint32_t mask = atomic_load_explicit(&known, memory_order_relaxed);

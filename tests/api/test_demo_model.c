@@ -1,5 +1,5 @@
-/* The demo model against llama.cpp's figures: perplexity, and greedy text. Skipped where the model or the
- * vectors are not here. */
+/* The demo model against llama.cpp's figures: perplexity, and greedy text. Skipped where the model
+ * or the vectors are not here. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -58,8 +58,8 @@ TEST(perplexity_agrees_with_llama_cpp) {
     rusk_model_close(model);
 }
 
-/* Two engines that round activations to int8 differ by this much in a logit: the last bit of a sum flips a
- * rounding, and each flip is as large as the rounding itself. See docs/decisions/0005. */
+/* Two engines that round activations to int8 differ by this much in a logit: the last bit of a sum
+ * flips a rounding, and each flip is as large as the rounding itself. See docs/decisions/0005. */
 #define NOISE 0.25F
 
 /* Follows llama.cpp's text token by token; where our best token is another, its own must be close. */
