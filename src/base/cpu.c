@@ -2,7 +2,6 @@
 #include "base/cpu.h"
 
 #include <sched.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -19,7 +18,7 @@ static int has_f16c(void) {
 }
 #endif
 
-static uint32_t detect(void) {
+uint32_t rusk_cpu_features(void) {
     uint32_t mask = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -39,19 +38,6 @@ static uint32_t detect(void) {
 #endif
 #endif
     return mask;
-}
-
-uint32_t rusk_cpu_features(void) {
-    /* cpuid leaves a virtual machine each time, some 20 us: ask once. Racing threads store the
-     * same. */
-    enum { ASKED = 1U << 30 };
-    static _Atomic uint32_t known;
-    uint32_t mask = atomic_load_explicit(&known, memory_order_relaxed);
-    if (mask == 0) {
-        mask = detect() | ASKED;
-        atomic_store_explicit(&known, mask, memory_order_relaxed);
-    }
-    return mask & ~(uint32_t)ASKED;
 }
 
 unsigned rusk_cpu_count(void) {

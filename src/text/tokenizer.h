@@ -91,7 +91,7 @@ size_t rusk_tokenizer_flush(rusk_detokenizer *d, char buf[RUSK_DETOKENIZER_CAP])
  * system message of its own, that comes first unless messages start with one. Gemma has no system
  * role: such a message goes before the next user message. The beginning-of-sequence token is not
  * part of the layout (RUSK_TOKENIZE_ADD_SPECIAL adds it). Appends to out.
- * UNSUPPORTED (no template, unknown one), INVALID_ARGUMENT (no role, a role Gemma does not have). */
+ * UNSUPPORTED (no template, unknown one), INVALID_ARGUMENT (no role, or one that Gemma lacks). */
 rusk_status rusk_chat_layout(const char *chat_template, size_t template_bytes,
                              const rusk_chat_message *messages, size_t n_messages,
                              bool add_assistant, rusk_strbuf *out, rusk_error *err);

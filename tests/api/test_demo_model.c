@@ -62,7 +62,7 @@ TEST(perplexity_agrees_with_llama_cpp) {
  * flips a rounding, and each flip is as large as the rounding itself. See docs/decisions/0005. */
 #define NOISE 0.25F
 
-/* Follows llama.cpp's text token by token; where our best token is another, its own must be close. */
+/* Follows llama.cpp's text token by token; where our best is another, its own must be close. */
 static void check_greedy(rusk_model *model, const char *prompt, const char *expected) {
     enum { CAP = 256 };
     rusk_error err;
