@@ -117,7 +117,7 @@ const char *cli_seconds_text(double seconds, char buf[32]);
 
 /* ---- The machine (cli_system.c) ------------------------------------------------------------- */
 
-/* Makes descriptors 0 to 2 valid, ignores SIGPIPE and SIGXFSZ, sets the character type of the locale. */
+/* Makes descriptors 0 to 2 valid, ignores SIGPIPE and SIGXFSZ, sets the locale's characters. */
 void cli_system_init(void);
 
 typedef enum cli_on_interrupt {

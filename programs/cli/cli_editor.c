@@ -57,7 +57,8 @@ static bool open_terminal(cli_editor *editor) {
     (void)el_set(editor->el, EL_PROMPT, prompt);
     (void)el_set(editor->el, EL_EDITOR, "emacs");
     (void)el_set(editor->el, EL_HIST, history, editor->history);
-    (void)el_set(editor->el, EL_ADDFN, "rusk-interrupt", "give up the line", on_interrupt);
+    /* The wide form: el_set would keep copies of the two texts for ever. */
+    (void)el_wset(editor->el, EL_ADDFN, L"rusk-interrupt", L"give up the line", on_interrupt);
     (void)el_set(editor->el, EL_BIND, "^C", "rusk-interrupt", NULL);
     (void)el_set(editor->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     return true;

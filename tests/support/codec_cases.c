@@ -280,8 +280,7 @@ void codec_check_table_damage(const rusk_codec *codec) {
     rusk_patch *patches = malloc(n * sizeof *patches);
     uint8_t *data = padded_copy(&b);
     for (size_t cut = 0; cut < b.blob.len_bytes; cut++) {
-        uint8_t *blob =
-            malloc(RUSK_MAX(cut, (size_t)1)); /* exact, so that ASan sees a read beyond */
+        uint8_t *blob = malloc(cut + 1); /* exact, so that ASan sees a read beyond */
         memcpy(blob, b.blob.data, cut);
         CHECK_FAILS(codec->open_tables(&tables, &b.alloc, blob, cut, &err), RUSK_FORMAT, &err,
                     "table");
@@ -289,7 +288,7 @@ void codec_check_table_damage(const rusk_codec *codec) {
         free(blob);
     }
     for (size_t repeat = 0; repeat < 3000; repeat++) {
-        uint8_t *blob = malloc(RUSK_MAX(b.blob.len_bytes, (size_t)1));
+        uint8_t *blob = malloc(b.blob.len_bytes + 1);
         memcpy(blob, b.blob.data, b.blob.len_bytes);
         damage(&rng, blob, b.blob.len_bytes);
         rusk_status s = codec->open_tables(&tables, &b.alloc, blob, b.blob.len_bytes, &err);
