@@ -2,7 +2,9 @@
  *
  * The expressions are the published ones of the tokenizers, written so that none can backtrack
  * over more than one character: whatever the text, a pass takes linear time. "Space" is spelled out
- * (the White_Space property), because \s would count U+180E too. */
+ * (the White_Space property), because \s would count U+180E too. The ranges after a property are
+ * characters that Unicode 15.0 and 15.1 added, which a PCRE2 of Unicode 14 (10.40 to 10.42) does
+ * not know and llama.cpp does. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/pretokenize.h"
 
@@ -17,14 +19,20 @@
 #define WS_CRLF /* all of them but \r and \n */                                                    \
     "\\t\\x0B\\x0C "                                                                               \
     "\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define OTHER "[^" WS "\\p{L}\\p{N}]" /* neither space nor letter nor number */
+#define L /* letters */                                                                            \
+    "\\p{L}\\x{1123F}-\\x{11240}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}"    \
+    "\\x{13441}-\\x{13446}\\x{1B132}\\x{1B155}\\x{1DF25}-\\x{1DF2A}\\x{1E030}-\\x{1E06D}"          \
+    "\\x{1E4D0}-\\x{1E4EB}\\x{2B739}\\x{2EBF0}-\\x{2EE5D}\\x{31350}-\\x{323AF}"
+#define N     /* numbers */ "\\p{N}\\x{11F50}-\\x{11F59}\\x{1D2C0}-\\x{1D2D3}\\x{1E4F0}-\\x{1E4F9}"
+#define P     "\\p{P}\\x{11B00}-\\x{11B09}\\x{11F43}-\\x{11F4F}" /* punctuation */
+#define OTHER "[^" WS L N "]" /* neither space nor letter nor number */
 /* White space up to the last one before a word, or all of it at the end. */
 #define SPACES "[" WS "]+(?![^" WS "])|[" WS "]+"
 #define LINES  "(?:[" WS_CRLF "]*+[\\r\\n])++" /* white space that ends in a line break */
 
-#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}++| ?\\p{N}++| ?" OTHER "++|" SPACES
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?[" L "]++| ?[" N "]++| ?" OTHER "++|" SPACES
 #define LLAMA3(digits)                                                                             \
-    "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\\r\\n\\p{L}\\p{N}]?\\p{L}++|" digits \
+    "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\\r\\n" L N "]?[" L "]++|" digits     \
     "| ?" OTHER "++[\\r\\n]*+|" LINES "|" SPACES
 
 enum { MAX_PASSES = 4, MATCH_LIMIT = 10000000, HEAP_LIMIT_KIB = 65536 };
@@ -32,10 +40,10 @@ enum kind { KIND_GPT2, KIND_SMOLLM, KIND_QWEN2, KIND_LLAMA3, KIND_DEFAULT };
 
 static const char *const PASSES[][MAX_PASSES] = {
     [KIND_GPT2] = {GPT2},
-    [KIND_SMOLLM] = {"\\p{N}", GPT2},
-    [KIND_QWEN2] = {LLAMA3("\\p{N}")},
-    [KIND_LLAMA3] = {LLAMA3("\\p{N}{1,3}+")},
-    [KIND_DEFAULT] = {"[\\p{P}$+<=>^~|]++", GPT2, "\\p{N}++", "[0-9]{3}"},
+    [KIND_SMOLLM] = {"[" N "]", GPT2},
+    [KIND_QWEN2] = {LLAMA3("[" N "]")},
+    [KIND_LLAMA3] = {LLAMA3("[" N "]{1,3}+")},
+    [KIND_DEFAULT] = {"[" P "$+<=>^~|]++", GPT2, "[" N "]++", "[0-9]{3}"},
 };
 
 /* The first name of a kind is its own; others are models whose expressions are the same. */

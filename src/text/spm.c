@@ -98,13 +98,12 @@ static void emit_symbol(rusk_encoder *e, const uint8_t *text, size_t len_bytes) 
     }
 }
 
-/* One symbol per character, by the length that its first byte announces. */
+/* One symbol per character; a byte that is part of none is one too. */
 static uint32_t cut(spm *p, size_t len_bytes) {
-    static const uint8_t LENGTHS[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4};
     uint32_t n = 0;
     for (size_t at = 0; at < len_bytes; n++) {
-        size_t len = LENGTHS[p->text[at] >> 4];
-        len = len < len_bytes - at ? len : len_bytes - at;
+        size_t len = rusk_utf8_char(p->text + at, len_bytes - at);
+        len = len > 0 ? len : 1;
         p->s[n] = (symbol){n - 1, at + len < len_bytes ? n + 1 : NONE, (uint32_t)at, (uint32_t)len};
         at += len;
     }

@@ -22,7 +22,7 @@ typedef enum rusk_token_type {
 } rusk_token_type;
 
 /* Limits; a vocabulary beyond them is refused, so that a hostile file costs bounded memory. */
-#define RUSK_VOCAB_MAX_TOKENS 4194304U   /* tokens; also merges */
+#define RUSK_VOCAB_MAX_TOKENS 1048576U   /* tokens; also merges */
 #define RUSK_TOKEN_MAX_BYTES  65535U     /* of one token's string */
 #define RUSK_VOCAB_MAX_BYTES  67108864U  /* of all strings, each counted with one byte more */
 #define RUSK_PRE_MAX_BYTES    32U        /* of the pre-tokenizer's name, its NUL included */

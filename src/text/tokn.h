@@ -16,7 +16,7 @@
 #define RUSK_TOKN_VERSION      1U
 #define RUSK_TOKN_HEADER_BYTES 92U
 #define RUSK_TOKN_MODEL_BYTES  16U
-#define RUSK_TOKN_MAX_BODY     134217728U /* bytes of an inflated body */
+#define RUSK_TOKN_MAX_BODY     67108864U /* bytes of an inflated body */
 /* Deflate makes at most 1032 bytes of one: a body that claims more is refused unread. */
 #define RUSK_TOKN_MAX_RATIO 1032U
 
