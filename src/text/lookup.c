@@ -171,42 +171,48 @@ static rusk_status parse_merges(rusk_tokenizer *t, const rusk_text *lines, rusk_
     return RUSK_OK;
 }
 
-/* Which token each merge makes, and the table of pairs. */
-static rusk_status build_merges(rusk_tokenizer *t, rusk_error *err) {
+/* What merge i makes, by way of `joined` (room for two tokens), and its place in the table. */
+static rusk_status add_merge(rusk_tokenizer *t, uint32_t i, char *joined, rusk_error *err) {
     const rusk_vocab *v = &t->vocab;
-    uint32_t n_slots = slots_for(v->n_merges);
+    rusk_merge m = v->merges[i];
+    if (m.left >= v->n_tokens || m.right >= v->n_tokens) {
+        return rusk_fail(err, RUSK_FORMAT, RUSK_NO_OFFSET,
+                         "merge %u: expected tokens below %u, found %u and %u", i, v->n_tokens,
+                         m.left, m.right);
+    }
+    const rusk_text *a = &v->tokens[m.left], *b = &v->tokens[m.right];
+    memcpy(joined, a->data, a->len_bytes);
+    memcpy(joined + a->len_bytes, b->data, b->len_bytes);
+    t->merge_results[i] = rusk_token_find(t, joined, a->len_bytes + b->len_bytes);
+    if (t->merge_results[i] == RUSK_NO_ID) {
+        return rusk_fail(err, RUSK_FORMAT, RUSK_NO_OFFSET,
+                         "merge %u: expected '%.30s' and '%.30s' to make a token of the "
+                         "vocabulary, found none",
+                         i, a->data, b->data);
+    }
+    if (rusk_merge_find(t, m.left, m.right) == RUSK_NO_ID) { /* the first rank counts */
+        uint32_t at = merge_hash(m.left, m.right) & t->merge_mask;
+        while (t->merge_slots[at] != 0) {
+            at = (at + 1) & t->merge_mask;
+        }
+        t->merge_slots[at] = i + 1;
+    }
+    return RUSK_OK;
+}
+
+static rusk_status build_merges(rusk_tokenizer *t, rusk_error *err) {
+    uint32_t n_merges = t->vocab.n_merges, n_slots = slots_for(n_merges);
     t->merge_slots = rusk_arena_get(&t->arena, n_slots, sizeof *t->merge_slots);
-    t->merge_results = rusk_arena_get(&t->arena, v->n_merges, sizeof *t->merge_results);
+    t->merge_results = rusk_arena_get(&t->arena, n_merges, sizeof *t->merge_results);
     char *joined = rusk_alloc_get(t->alloc, RUSK_MEM_SCRATCH, (size_t)2 * t->max_token_bytes);
-    rusk_status status = RUSK_OK;
     if (t->merge_slots == NULL || t->merge_results == NULL || joined == NULL) {
-        status = rusk_fail_memory(err, n_slots * sizeof *t->merge_slots, "the table of merges");
+        rusk_alloc_put(t->alloc, joined);
+        return rusk_fail_memory(err, n_slots * sizeof *t->merge_slots, "the table of merges");
     }
     t->merge_mask = n_slots - 1;
-    for (uint32_t i = 0; i < v->n_merges && status == RUSK_OK; i++) {
-        rusk_merge m = v->merges[i];
-        if (m.left >= v->n_tokens || m.right >= v->n_tokens) {
-            status = rusk_fail(err, RUSK_FORMAT, RUSK_NO_OFFSET,
-                               "merge %u: expected tokens below %u, found %u and %u", i,
-                               v->n_tokens, m.left, m.right);
-            break;
-        }
-        const rusk_text *a = &v->tokens[m.left], *b = &v->tokens[m.right];
-        memcpy(joined, a->data, a->len_bytes);
-        memcpy(joined + a->len_bytes, b->data, b->len_bytes);
-        t->merge_results[i] = rusk_token_find(t, joined, a->len_bytes + b->len_bytes);
-        if (t->merge_results[i] == RUSK_NO_ID) {
-            status = rusk_fail(err, RUSK_FORMAT, RUSK_NO_OFFSET,
-                               "merge %u: expected '%.30s' and '%.30s' to make a token of the "
-                               "vocabulary, found none",
-                               i, a->data, b->data);
-        } else if (rusk_merge_find(t, m.left, m.right) == RUSK_NO_ID) { /* the first rank counts */
-            uint32_t at = merge_hash(m.left, m.right) & t->merge_mask;
-            while (t->merge_slots[at] != 0) {
-                at = (at + 1) & t->merge_mask;
-            }
-            t->merge_slots[at] = i + 1;
-        }
+    rusk_status status = RUSK_OK;
+    for (uint32_t i = 0; i < n_merges && status == RUSK_OK; i++) {
+        status = add_merge(t, i, joined, err);
     }
     rusk_alloc_put(t->alloc, joined);
     return status;

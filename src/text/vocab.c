@@ -11,7 +11,8 @@ rusk_status rusk_tokenizer_new(rusk_tokenizer **out, rusk_alloc *alloc, rusk_err
     *out = NULL;
     rusk_tokenizer *t = rusk_alloc_zero(alloc, RUSK_MEM_TOKENIZER, 1, sizeof *t);
     if (t == NULL) {
-        return rusk_fail_memory(err, sizeof *t, "the tokenizer");
+        (void)rusk_fail_memory(err, sizeof *t, "the tokenizer");
+        return RUSK_NO_MEMORY;
     }
     t->alloc = alloc;
     rusk_arena_init(&t->arena, alloc, RUSK_MEM_TOKENIZER);

@@ -111,8 +111,8 @@ TEST(sentencepiece_goes_by_score) {
                                          "1:b",
                                          "1:ab",
                                          "1:ba",
-                                         "1:\xE2\x96\x81"
-                                         "a",
+                                         ("1:\xE2\x96\x81"
+                                          "a"),
                                          "6:<0xC3>",
                                          "6:<0xA9>",
                                          "1:\xEF\xBF\xBD"};
