@@ -1,9 +1,11 @@
+#define _GNU_SOURCE
 #include "pack/pack.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -453,15 +455,69 @@ TEST(no_memory_anywhere_leaves_nothing) {
     }
 }
 
-TEST(full_disk_is_reported) {
-    if (access("/dev/full", W_OK) != 0) {
-        test_skip("/dev/full is not there");
+TEST(a_full_disk_leaves_nothing) {
+    const char *source = tiny("llama", "F32", false), *out = test_path("full.rusk");
+    rusk_pack_options o = options(12);
+    rusk_pack_report r = pack_ok(source, out, &o);
+    unlink(out);
+    size_t before = test_count_files();
+    struct rlimit old, limit;
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &old), 0);
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR); /* writing beyond the limit then just fails */
+    for (int i = 0; i < 8; i++) {
+        limit = old;
+        limit.rlim_cur = r.file_bytes * (unsigned)i / 8;
+        CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        rusk_status status = rusk_pack_run(source, out, &o, NULL, &g_err);
+        CHECK_EQ(setrlimit(RLIMIT_FSIZE, &old), 0);
+        CHECK_EQ(status, RUSK_IO);
+        CHECK(strstr(g_err.message, "full.rusk") != NULL);
+        CHECK_EQ(test_count_files(), before);
     }
-    const char *source = tiny("llama", "F32", false);
+}
+
+/* A copy of a tiny model in which a tensor has another name of the same length. */
+TEST(a_missing_tensor_is_named) {
+    const char *source = tiny("llama", "F32", false), *path = test_path("missing.gguf");
+    static const char NAME[] = "blk.1.ffn_up.weight";
     rusk_pack_options o = options(9);
-    /* no temporary file can be made beside it */
-    CHECK(rusk_pack_run(source, "/proc/none.rusk", &o, NULL, &g_err) != RUSK_OK);
-    CHECK(strstr(g_err.message, "/proc/none.rusk") != NULL);
+    size_t len, at = 0;
+    uint8_t *bytes = test_read_file(source, &len);
+    while (at + sizeof NAME < len && memcmp(bytes + at, NAME, sizeof NAME - 1) != 0) {
+        at++;
+    }
+    CHECK(at + sizeof NAME < len);
+    bytes[at + 4] = '0'; /* now blk.0 has two of them */
+    test_write_file(path, bytes, len);
+    free(bytes);
+    size_t before = test_count_files();
+    CHECK(rusk_pack_run(path, test_path("missing.rusk"), &o, NULL, &g_err) != RUSK_OK);
+    CHECK(strstr(g_err.message, "ffn_up.weight") != NULL);
+    CHECK_EQ(test_count_files(), before);
+}
+
+TEST(a_tensor_of_zeros_is_fine) {
+    const char *source = tiny("llama", "F32", false), *path = test_path("zeros.gguf");
+    const char *out = test_path("zeros.rusk");
+    rusk_pack_options o = options(9);
+    rusk_source *s;
+    size_t len;
+    uint8_t *bytes = test_read_file(source, &len);
+    rusk_alloc_init(&g_alloc, NULL);
+    CHECK_OK(rusk_source_open(&s, &g_alloc, source, &g_err), &g_err);
+    static const char *const NAMES[] = {"blk.0.attn_v.weight", "blk.1.ffn_down.weight"};
+    for (size_t i = 0; i < RUSK_COUNT(NAMES); i++) {
+        const rusk_source_tensor *t = &s->tensors[rusk_source_find(s, NAMES[i])];
+        memset(bytes + t->offset, 0, (size_t)t->bytes);
+    }
+    rusk_source_close(s);
+    test_write_file(path, bytes, len);
+    free(bytes);
+    for (size_t c = 0; c < rusk_codec_count(); c++) {
+        o.codec = rusk_codec_at(c)->name;
+        pack_ok(path, out, &o);
+        check_weights(path, out);
+    }
 }
 
 TEST_MAIN(CASE(weights_come_back_within_half_a_step), CASE(both_codecs_and_the_finest_step),
@@ -469,4 +525,5 @@ TEST_MAIN(CASE(weights_come_back_within_half_a_step), CASE(both_codecs_and_the_f
           CASE(bytes_do_not_depend_on_threads), CASE(arguments_are_checked),
           CASE(paths_are_checked), CASE(a_failure_leaves_the_old_file),
           CASE(values_that_are_not_finite_are_named), CASE(cancelling_anywhere_leaves_nothing),
-          CASE(no_memory_anywhere_leaves_nothing), CASE(full_disk_is_reported))
+          CASE(no_memory_anywhere_leaves_nothing), CASE(a_full_disk_leaves_nothing),
+          CASE(a_missing_tensor_is_named), CASE(a_tensor_of_zeros_is_fine))
