@@ -4,11 +4,20 @@
 
 #include "support/test.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 enum { CHUNK_TOKENS = 256, N_CHUNKS = 2, TEXT_OFFSET = 647835, TEXT_BYTES = 6000 };
 
 static rusk_error g_err;
 
 static const char *packed(rusk_pack_report *report) {
+    if (SANITIZED) {
+        test_skip("a minute under sanitizers, which tests/pack/test_pack.c already satisfies");
+    }
     const char *source = test_demo_model(), *out = test_path("demo.rusk");
     rusk_pack_options o;
     rusk_pack_options_default(&o);
@@ -30,12 +39,13 @@ TEST(size_rate_and_memory) {
 TEST(quality) {
     rusk_pack_report r;
     size_t len;
+    const char *path = packed(&r);
     uint8_t *text = test_read_file(test_shared_data("wiki.test.raw"), &len);
     CHECK(len > TEXT_OFFSET + TEXT_BYTES);
     rusk_model *model, *reference;
     rusk_model_options mo;
     rusk_model_options_default(&mo);
-    CHECK_OK(rusk_model_open(&model, packed(&r), &mo, &g_err), &g_err);
+    CHECK_OK(rusk_model_open(&model, path, &mo, &g_err), &g_err);
     CHECK_OK(rusk_model_open(&reference, test_demo_model(), &mo, &g_err), &g_err);
     rusk_eval_options eo;
     rusk_eval_options_default(&eo);
