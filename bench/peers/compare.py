@@ -1,14 +1,11 @@
 #!/usr/bin/env python3
-"""Decode and prefill speed of rusk beside llama.cpp's, alternating in one run on the same file
-and CPUs.
+"""Decode and prefill speed of rusk beside llama.cpp's, alternating in one run on the same CPUs.
 
     python3 -m venv build/peers && build/peers/bin/pip install llama-cpp-python
-    build/peers/bin/python bench/peers/llama_cpp.py --rusk build/release/rusk \\
-        MODEL.gguf [MODEL.rusk ...]
+    build/peers/bin/python bench/peers/compare.py MODEL.gguf [MODEL.rusk ...]
 
-llama.cpp runs the GGUF; rusk runs every file given. Best of --rounds (default 5) each.
-One JSON line a figure, with the ratio to llama.cpp. Not part of the tests: timings inform, they
-do not gate.
+llama.cpp runs the GGUF; rusk runs every file given. Best of --rounds (default 5) each. One JSON
+line a figure, with the ratio to llama.cpp. Not part of the tests: timings inform, they do not gate.
 """
 import argparse
 import json
@@ -34,10 +31,9 @@ def llama_round(llm, n_prefill, n_decode):
 
 
 def rusk_round(rusk, path, threads, n_prefill, n_decode):
-    out = subprocess.run(
-        [rusk, "bench", path, "--json", "-t", str(threads), "-p", str(n_prefill), "-n",
-         str(n_decode), "-r", "1"],
-        check=True, capture_output=True, text=True)
+    command = [rusk, "bench", path, "--json", "-t", str(threads), "-p", str(n_prefill),
+               "-n", str(n_decode), "-r", "1"]
+    out = subprocess.run(command, check=True, capture_output=True, text=True)
     figures = json.loads(out.stdout)
     return figures["prefill_tok_s"], figures["decode_tok_s"]
 
@@ -57,7 +53,8 @@ def main():
                 n_threads_batch=args.threads, verbose=False)
     best = {}
     for _ in range(args.rounds):
-        rounds = {("llama.cpp", args.models[0]): llama_round(llm, args.prefill, args.decode)}
+        figures = llama_round(llm, args.prefill, args.decode)
+        rounds = {("llama.cpp", args.models[0]): figures}
         for path in args.models:
             rounds[("rusk", path)] = rusk_round(args.rusk, path, args.threads, args.prefill,
                                                 args.decode)
