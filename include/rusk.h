@@ -249,13 +249,13 @@ typedef struct rusk_detokenizer {
     bool any; /* something was pushed already (SentencePiece drops the first space) */
 } rusk_detokenizer;
 
-#define RUSK_DETOKENIZER_CAP 8 /* bytes a call may write beyond the token's own length */
+#define RUSK_DETOKENIZER_CAP 8 /* bytes that rusk_detokenizer_flush may write */
 
 RUSK_API void rusk_detokenizer_init(rusk_detokenizer *d);
 
-/* Appends token `id`; writes the text that is complete now to buf (valid UTF-8; bytes that can
- * never become a character come out as U+FFFD) and its length to *len_bytes. LIMIT where cap_bytes
- * is below token length + RUSK_DETOKENIZER_CAP: nothing is consumed then. */
+/* Appends token `id`; writes the text that is complete now to buf (valid UTF-8; bytes that can never
+ * become a character come out as U+FFFD, three bytes) and its length to *len_bytes. LIMIT where it
+ * does not fit (3 x the token's length + 3 always does): nothing is consumed then. */
 RUSK_API rusk_status rusk_detokenizer_push(rusk_detokenizer *d, const rusk_model *model, int32_t id,
                                            char *buf, size_t cap_bytes, size_t *len_bytes,
                                            rusk_error *err);

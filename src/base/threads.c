@@ -1,9 +1,18 @@
 /* threads.c - the worker pool.
  *
- * A job is published by raising `generation`. Each worker takes indices from `next` until
- * none is left, then lowers `n_busy`; the caller waits for n_busy to reach 0. Both sides spin for a
- * few microseconds before they sleep: a decode step is ~200 short jobs, and a sleep costs ~50 us.
- */
+ * One 64-bit word is the whole protocol: how many tasks the present job has, and which is next.
+ *
+ *     63               32 31               0
+ *     | tasks of the job  | next task        |
+ *
+ * A thread claims a task by adding 1. What comes back tells both at once, so a claim is of the
+ * present job or of none: a thread that slept through a job cannot take part in it too late. The
+ * caller waits until all *tasks* are done, not until all threads say so: a worker that lost its core
+ * while it held no task delays nobody. A valid claim keeps its job from ending, so the job's fields
+ * may be read after it.
+ *
+ * Workers look out for a next job for some microseconds before they sleep: a decode step is about
+ * 150 short jobs, and waking costs tens of microseconds. */
 #include "base/threads.h"
 
 #include <pthread.h>
@@ -12,7 +21,7 @@
 #include "base/assert.h"
 #include "base/cpu.h"
 
-enum { SPINS = 4000 }; /* ~10 us of pause instructions on a 3 GHz core */
+enum { SPINS = 4000 }; /* some 50 us of pause instructions */
 
 typedef struct worker {
     rusk_pool *pool;
@@ -24,13 +33,12 @@ struct rusk_pool {
     rusk_alloc *alloc;
     unsigned n_threads;
     unsigned n_started; /* workers whose thread exists; differs only while creating */
-    _Atomic unsigned generation;
-    _Atomic unsigned n_busy;
-    _Atomic size_t next;
+    _Atomic uint64_t ticket;
+    _Atomic size_t n_done;
+    _Atomic unsigned n_sleeping;
     _Atomic bool stop;
     rusk_task task;
     void *arg;
-    size_t n_tasks;
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
     worker workers[];
@@ -44,47 +52,59 @@ static void cpu_pause(void) {
 #endif
 }
 
+static size_t ticket_next(uint64_t ticket) {
+    return (size_t)(ticket & UINT32_MAX);
+}
+
+static size_t ticket_tasks(uint64_t ticket) {
+    return (size_t)(ticket >> 32);
+}
+
+static bool has_task(rusk_pool *pool) {
+    uint64_t ticket = atomic_load(&pool->ticket);
+    return ticket_next(ticket) < ticket_tasks(ticket);
+}
+
 static void run_tasks(rusk_pool *pool, unsigned index) {
-    for (;;) {
-        size_t i = atomic_fetch_add(&pool->next, 1);
-        if (i >= pool->n_tasks) {
+    while (has_task(pool)) {
+        uint64_t ticket = atomic_fetch_add(&pool->ticket, 1);
+        size_t n = ticket_tasks(ticket);
+        if (ticket_next(ticket) >= n) {
             return;
         }
-        pool->task(pool->arg, i, index);
-    }
-}
-
-static unsigned wait_for_job(rusk_pool *pool, unsigned seen) {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&pool->generation) != seen || atomic_load(&pool->stop)) {
-            return atomic_load(&pool->generation);
-        }
-        cpu_pause();
-    }
-    pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->generation) == seen && !atomic_load(&pool->stop)) {
-        pthread_cond_wait(&pool->wake, &pool->mutex);
-    }
-    pthread_mutex_unlock(&pool->mutex);
-    return atomic_load(&pool->generation);
-}
-
-static void *worker_main(void *arg) {
-    worker *w = arg;
-    rusk_pool *pool = w->pool;
-    unsigned seen = 0;
-    for (;;) {
-        seen = wait_for_job(pool, seen);
-        if (atomic_load(&pool->stop)) {
-            return NULL;
-        }
-        run_tasks(pool, w->index);
-        if (atomic_fetch_sub(&pool->n_busy, 1) == 1) {
+        pool->task(pool->arg, ticket_next(ticket), index);
+        if (atomic_fetch_add(&pool->n_done, 1) + 1 == n && index != 0) {
             pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->done);
             pthread_mutex_unlock(&pool->mutex);
         }
     }
+}
+
+static void wait_for_task(rusk_pool *pool) {
+    for (int i = 0; i < SPINS; i++) {
+        if (has_task(pool) || atomic_load(&pool->stop)) {
+            return;
+        }
+        cpu_pause();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->n_sleeping,
+                     1); /* before the look: publish() looks the other way round */
+    while (!has_task(pool) && !atomic_load(&pool->stop)) {
+        pthread_cond_wait(&pool->wake, &pool->mutex);
+    }
+    atomic_fetch_sub(&pool->n_sleeping, 1);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *worker_main(void *arg) {
+    worker *w = arg;
+    while (!atomic_load(&w->pool->stop)) {
+        run_tasks(w->pool, w->index);
+        wait_for_task(w->pool);
+    }
+    return NULL;
 }
 
 rusk_status rusk_pool_create(rusk_pool **out, rusk_alloc *alloc, unsigned n_threads,
@@ -143,18 +163,28 @@ unsigned rusk_pool_size(const rusk_pool *pool) {
     return pool->n_threads;
 }
 
-static void wait_until_idle(rusk_pool *pool) {
+static void wait_until_done(rusk_pool *pool, size_t n_tasks) {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&pool->n_busy) == 0) {
+        if (atomic_load(&pool->n_done) == n_tasks) {
             return;
         }
         cpu_pause();
     }
     pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->n_busy) != 0) {
+    while (atomic_load(&pool->n_done) != n_tasks) {
         pthread_cond_wait(&pool->done, &pool->mutex);
     }
     pthread_mutex_unlock(&pool->mutex);
+}
+
+static void publish(rusk_pool *pool, size_t n_tasks) {
+    atomic_store(&pool->n_done, 0);
+    atomic_store(&pool->ticket, (uint64_t)n_tasks << 32);
+    if (atomic_load(&pool->n_sleeping) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->mutex);
+    }
 }
 
 void rusk_pool_run(rusk_pool *pool, rusk_task task, void *arg, size_t n_tasks) {
@@ -164,15 +194,10 @@ void rusk_pool_run(rusk_pool *pool, rusk_task task, void *arg, size_t n_tasks) {
         }
         return;
     }
+    RUSK_ASSERT(n_tasks < UINT32_MAX - RUSK_THREADS_MAX); /* a claim that fails adds 1 too */
     pool->task = task;
     pool->arg = arg;
-    pool->n_tasks = n_tasks;
-    atomic_store(&pool->next, 0);
-    atomic_store(&pool->n_busy, pool->n_threads - 1);
-    pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add(&pool->generation, 1);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
+    publish(pool, n_tasks);
     run_tasks(pool, 0);
-    wait_until_idle(pool);
+    wait_until_done(pool, n_tasks);
 }
