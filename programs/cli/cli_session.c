@@ -265,7 +265,7 @@ static bool emit_token(cli_session *session, rusk_detokenizer *detokenizer, int3
     rusk_error err = {0};
     (void)rusk_token_text(session->model, id, false, &len);
     buffer->len_bytes = 0;
-    if (!text_reserve(buffer, len + RUSK_DETOKENIZER_CAP)) {
+    if (!text_reserve(buffer, 3 * len + 3)) {
         *status = CLI_FAILURE;
         return false;
     }
