@@ -253,9 +253,9 @@ typedef struct rusk_detokenizer {
 
 RUSK_API void rusk_detokenizer_init(rusk_detokenizer *d);
 
-/* Appends token `id`; writes the text that is complete now to buf (valid UTF-8; bytes that can never
- * become a character come out as U+FFFD, three bytes) and its length to *len_bytes. LIMIT where it
- * does not fit (3 x the token's length + 3 always does): nothing is consumed then. */
+/* Appends token `id`; writes the text that is complete now to buf (valid UTF-8; bytes that can
+ * never become a character come out as U+FFFD, three bytes) and its length to *len_bytes. LIMIT
+ * where it does not fit (3 x the token's length + 3 always does): nothing is consumed then. */
 RUSK_API rusk_status rusk_detokenizer_push(rusk_detokenizer *d, const rusk_model *model, int32_t id,
                                            char *buf, size_t cap_bytes, size_t *len_bytes,
                                            rusk_error *err);

@@ -7,9 +7,9 @@
  *
  * A thread claims a task by adding 1. What comes back tells both at once, so a claim is of the
  * present job or of none: a thread that slept through a job cannot take part in it too late. The
- * caller waits until all *tasks* are done, not until all threads say so: a worker that lost its core
- * while it held no task delays nobody. A valid claim keeps its job from ending, so the job's fields
- * may be read after it.
+ * caller waits until all *tasks* are done, not until all threads say so: a worker that lost its
+ * core while it held no task delays nobody. A valid claim keeps its job from ending, so the job's
+ * fields may be read after it.
  *
  * Workers look out for a next job for some microseconds before they sleep: a decode step is about
  * 150 short jobs, and waking costs tens of microseconds. */
@@ -89,8 +89,8 @@ static void wait_for_task(rusk_pool *pool) {
         cpu_pause();
     }
     pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add(&pool->n_sleeping,
-                     1); /* before the look: publish() looks the other way round */
+    /* before the look: publish() looks the other way round */
+    atomic_fetch_add(&pool->n_sleeping, 1);
     while (!has_task(pool) && !atomic_load(&pool->stop)) {
         pthread_cond_wait(&pool->wake, &pool->mutex);
     }

@@ -51,12 +51,12 @@ double rusk_kl_divergence(const float *p_logits, const float *q_logits, size_t n
     return kl > 0 ? kl : 0; /* rounding may leave -1e-9 where the two agree */
 }
 
-double rusk_quantile(const float *sorted, size_t n, double f) {
+double rusk_quantile(const float *values, const uint32_t *order, size_t n, double f) {
     double at = f * (double)(n - 1);
     size_t below = (size_t)at;
     if (below + 1 >= n) {
-        return (double)sorted[n - 1];
+        return (double)values[order[n - 1]];
     }
     double part = at - (double)below;
-    return (double)sorted[below] * (1 - part) + (double)sorted[below + 1] * part;
+    return (double)values[order[below]] * (1 - part) + (double)values[order[below + 1]] * part;
 }

@@ -7,10 +7,10 @@
 #include "eval/perplexity.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/order.h"
 #include "eval/metrics.h"
 
 /* Logits of this many positions are held at once, of both models: 64 x 256k tokens x 4 bytes = 67
@@ -34,6 +34,7 @@ typedef struct judge {
     rusk_mean nll, ref_nll, kl, same_top;
     float *kls; /* of each scored prediction */
     size_t n_kls;
+    uint32_t *order; /* of kls by size, at the end */
     scored_row rows[BATCH];
 } judge;
 
@@ -158,9 +159,13 @@ static rusk_status tokenize(judge *j, const rusk_model *model, const char *text,
                                  j->tokens, cap, &j->n_tokens, err);
 }
 
-static int ascending(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+static int ascending(const void *items, uint32_t a, uint32_t b) {
+    const float *values = items;
+    return (values[a] > values[b]) - (values[a] < values[b]);
+}
+
+static double kl_quantile(const judge *j, double f) {
+    return rusk_quantile(j->kls, j->order, j->n_kls, f);
 }
 
 static void fill_result(judge *j, uint32_t n_chunks, rusk_eval_result *r) {
@@ -177,11 +182,11 @@ static void fill_result(judge *j, uint32_t n_chunks, rusk_eval_result *r) {
     r->kl_se = rusk_mean_se(&j->kl);
     r->same_top = rusk_mean_value(&j->same_top);
     r->same_top_se = rusk_mean_se(&j->same_top);
-    qsort(j->kls, j->n_kls, sizeof *j->kls, ascending);
-    r->kl_median = rusk_quantile(j->kls, j->n_kls, 0.5);
-    r->kl_p90 = rusk_quantile(j->kls, j->n_kls, 0.9);
-    r->kl_p99 = rusk_quantile(j->kls, j->n_kls, 0.99);
-    r->kl_max = (double)j->kls[j->n_kls - 1];
+    rusk_order(j->order, j->n_kls, ascending, j->kls);
+    r->kl_median = kl_quantile(j, 0.5);
+    r->kl_p90 = kl_quantile(j, 0.9);
+    r->kl_p99 = kl_quantile(j, 0.99);
+    r->kl_max = kl_quantile(j, 1);
 }
 
 static rusk_status judge_text(judge *j, const rusk_eval_options *o, rusk_eval_result *result,
@@ -196,7 +201,8 @@ static rusk_status judge_text(judge *j, const rusk_eval_options *o, rusk_eval_re
         n_chunks = RUSK_MIN(n_chunks, (size_t)o->n_chunks);
     }
     j->kls = rusk_alloc_zero(j->alloc, RUSK_MEM_SCRATCH, n_chunks * j->n_chunk, sizeof *j->kls);
-    if (j->kls == NULL) {
+    j->order = rusk_alloc_zero(j->alloc, RUSK_MEM_SCRATCH, n_chunks * j->n_chunk, sizeof *j->order);
+    if (j->kls == NULL || j->order == NULL) {
         return rusk_fail_memory(err, n_chunks * j->n_chunk * sizeof *j->kls, "the divergences");
     }
     for (uint32_t chunk = 0; chunk < n_chunks; chunk++) {
@@ -241,6 +247,7 @@ rusk_status rusk_perplexity_run(rusk_model *model, rusk_model *reference, const 
     }
     rusk_context_close(j->ref);
     rusk_context_close(j->ctx);
+    rusk_alloc_put(j->alloc, j->order);
     rusk_alloc_put(j->alloc, j->kls);
     rusk_alloc_put(j->alloc, j->tokens);
     rusk_alloc_put(j->alloc, j);

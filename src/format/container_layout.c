@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/checked.h"
 #include "base/fp.h"
-#include "format/order.h"
+#include "base/order.h"
 
 enum {
     F32_EXPONENT_BIAS = 127,

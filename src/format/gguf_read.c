@@ -13,8 +13,8 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/io.h"
+#include "base/order.h"
 #include "format/gguf.h"
-#include "format/order.h"
 
 enum {
     WINDOW_BYTES = 64 * 1024,

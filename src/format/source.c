@@ -7,9 +7,9 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/io.h"
+#include "base/order.h"
 #include "format/container.h"
 #include "format/gguf.h"
-#include "format/order.h"
 
 /* A format is one line here. */
 static const struct {

@@ -1,7 +1,6 @@
 #include "runtime/sampler.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -103,8 +102,10 @@ static bool before(const candidate *a, const candidate *b) {
     return x != y ? x > y : a->token < b->token;
 }
 
-static int compare(const void *a, const void *b) {
-    return before(a, b) ? -1 : before(b, a) ? 1 : 0;
+static void swap(candidate *a, candidate *b) {
+    candidate t = *a;
+    *a = *b;
+    *b = t;
 }
 
 static void sift_down(candidate *heap, size_t n, size_t i) {
@@ -116,14 +117,13 @@ static void sift_down(candidate *heap, size_t n, size_t i) {
         if (last == i) {
             return;
         }
-        candidate t = heap[i];
-        heap[i] = heap[last];
-        heap[last] = t;
+        swap(&heap[i], &heap[last]);
         i = last;
     }
 }
 
-/* Moves the k best to the front, sorted: a heap of the k best seen, its worst on top. */
+/* Moves the k best to the front, sorted: a heap of the k best seen, its worst on top, which is then
+ * taken apart from the top. In place: qsort would call malloc for more than a page of them. */
 static void keep_best(candidate *c, size_t n, size_t k) {
     for (size_t i = k / 2; i-- > 0;) {
         sift_down(c, k, i);
@@ -134,7 +134,10 @@ static void keep_best(candidate *c, size_t n, size_t k) {
             sift_down(c, k, 0);
         }
     }
-    qsort(c, k, sizeof *c, compare);
+    for (size_t end = k; end-- > 1;) {
+        swap(&c[0], &c[end]);
+        sift_down(c, end, 0);
+    }
 }
 
 /* How many of the n sorted candidates top-p and min-p leave; their weights exp(logit - max) are

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/order.h"
 #include "text/tokenizer_impl.h"
 #include "text/utf8.h"
 
@@ -307,43 +308,23 @@ static rusk_status build_kinds(rusk_tokenizer *t, rusk_error *err) {
 
 /* --- added tokens ---------------------------------------------------------------------------- */
 
-typedef bool (*less_fn)(const rusk_text *tokens, uint32_t a, uint32_t b);
+/* Added tokens while they are being sorted. */
+typedef struct added {
+    const rusk_text *tokens;
+    const uint32_t *ids;
+} added;
 
-static bool less_bytes(const rusk_text *tokens, uint32_t a, uint32_t b) {
-    size_t n = RUSK_MIN(tokens[a].len_bytes, tokens[b].len_bytes);
-    int order = memcmp(tokens[a].data, tokens[b].data, n);
-    return order != 0 ? order < 0 : tokens[a].len_bytes < tokens[b].len_bytes;
+static int by_bytes(const void *items, uint32_t a, uint32_t b) {
+    const added *s = items;
+    const rusk_text *x = &s->tokens[s->ids[a]], *y = &s->tokens[s->ids[b]];
+    int order = memcmp(x->data, y->data, RUSK_MIN(x->len_bytes, y->len_bytes));
+    return order != 0 ? order : (x->len_bytes > y->len_bytes) - (x->len_bytes < y->len_bytes);
 }
 
-static bool less_longest(const rusk_text *tokens, uint32_t a, uint32_t b) {
-    return tokens[a].len_bytes != tokens[b].len_bytes ? tokens[a].len_bytes > tokens[b].len_bytes
-                                                      : a < b;
-}
-
-static void sift(const rusk_text *tokens, uint32_t *ids, size_t i, size_t n, less_fn less) {
-    for (size_t child = 2 * i + 1; child < n; child = 2 * i + 1) {
-        child += child + 1 < n && less(tokens, ids[child], ids[child + 1]) ? 1 : 0;
-        if (!less(tokens, ids[i], ids[child])) {
-            return;
-        }
-        uint32_t swap = ids[i];
-        ids[i] = ids[child];
-        ids[child] = swap;
-        i = child;
-    }
-}
-
-/* Heapsort: no memory, and no bad case that a file could bring about. */
-static void sort_ids(const rusk_text *tokens, uint32_t *ids, size_t n, less_fn less) {
-    for (size_t i = n / 2; i-- > 0;) {
-        sift(tokens, ids, i, n, less);
-    }
-    for (size_t end = n; end > 1;) {
-        uint32_t most = ids[0];
-        ids[0] = ids[--end];
-        ids[end] = most;
-        sift(tokens, ids, 0, end, less);
-    }
+static int by_length(const void *items, uint32_t a, uint32_t b) {
+    const added *s = items;
+    size_t x = s->tokens[s->ids[a]].len_bytes, y = s->tokens[s->ids[b]].len_bytes;
+    return (x < y) - (x > y);
 }
 
 static bool is_special(const rusk_tokenizer *t, uint32_t id) {
@@ -362,29 +343,32 @@ static rusk_status build_special(rusk_tokenizer *t, rusk_error *err) {
     uint32_t *ids = rusk_arena_get(&t->arena, n, sizeof *ids);
     uint32_t *ranks = rusk_arena_get(&t->arena, n, sizeof *ranks);
     uint32_t *order = rusk_arena_get(&t->arena, n, sizeof *order);
-    uint32_t *place = rusk_alloc_get(t->alloc, RUSK_MEM_SCRATCH,
-                                     t->vocab.n_tokens * sizeof *place); /* id to rank */
-    if (ids == NULL || ranks == NULL || order == NULL || place == NULL) {
-        rusk_alloc_put(t->alloc, place);
+    /* ascending ids; the order of the list by length, its inverse, and its order by bytes */
+    uint32_t *list = rusk_alloc_zero(t->alloc, RUSK_MEM_SCRATCH, (size_t)4 * n, sizeof *list);
+    if (ids == NULL || ranks == NULL || order == NULL || list == NULL) {
+        rusk_alloc_put(t->alloc, list);
         return rusk_fail_memory(err, n * sizeof *ids, "added tokens");
     }
+    uint32_t *longest = list + n, *rank = list + 2 * (size_t)n, *sorted = list + 3 * (size_t)n;
     for (uint32_t id = 0, i = 0; id < t->vocab.n_tokens; id++) {
         if (is_special(t, id)) {
-            ids[i] = order[i] = id;
-            i++;
+            list[i++] = id;
             uint8_t *first = &t->special_first[(uint8_t)tokens[id].data[0]];
             *first = rusk_token_kind(t, id) == RUSK_TOKEN_USER_DEFINED || *first == 1 ? 1 : 2;
         }
     }
-    sort_ids(tokens, ids, n, less_bytes);
-    sort_ids(tokens, order, n, less_longest);
+    const added items = {.tokens = tokens, .ids = list};
+    rusk_order(longest, n, by_length, &items);
+    rusk_order(sorted, n, by_bytes, &items);
     for (uint32_t i = 0; i < n; i++) {
-        place[order[i]] = i;
+        order[i] = list[longest[i]];
+        rank[longest[i]] = i;
     }
     for (uint32_t i = 0; i < n; i++) {
-        ranks[i] = place[ids[i]];
+        ids[i] = list[sorted[i]];
+        ranks[i] = rank[sorted[i]];
     }
-    rusk_alloc_put(t->alloc, place);
+    rusk_alloc_put(t->alloc, list);
     t->n_special = n;
     t->special_ids = ids;
     t->special_ranks = ranks;

@@ -41,11 +41,12 @@ TEST(ties_go_to_the_smaller_token) {
 }
 
 TEST(quantiles_interpolate) {
-    float x[] = {0, 10, 20, 30, 40};
-    CHECK_NEAR(rusk_quantile(x, 5, 0.5), 20, 1e-9);
-    CHECK_NEAR(rusk_quantile(x, 5, 0.9), 36, 1e-6);
-    CHECK_NEAR(rusk_quantile(x, 5, 1), 40, 1e-9);
-    CHECK_NEAR(rusk_quantile(x, 1, 0.3), 0, 1e-9);
+    const float x[] = {10, 40, 0, 30, 20};
+    const uint32_t order[] = {2, 0, 4, 3, 1};
+    CHECK_NEAR(rusk_quantile(x, order, 5, 0.5), 20, 1e-9);
+    CHECK_NEAR(rusk_quantile(x, order, 5, 0.9), 36, 1e-6);
+    CHECK_NEAR(rusk_quantile(x, order, 5, 1), 40, 1e-9);
+    CHECK_NEAR(rusk_quantile(x, order, 1, 0.3), 0, 1e-9);
 }
 
 TEST_MAIN(CASE(mean_and_standard_error), CASE(log_sum_exp_survives_large_logits),

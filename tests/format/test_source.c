@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/order.h"
 #include "format/gguf.h"
-#include "format/order.h"
 #include "support/test.h"
 
 static rusk_alloc memory;

@@ -1,5 +1,5 @@
-/* The demo model at 4.5 bits: size, rate, memory and quality, as the work on packing must hold them.
- * Skipped where the model or the text is not there. */
+/* The demo model at 4.5 bits: size, rate, memory and quality, as the work on packing must hold
+ * them. Skipped where the model or the text is not there. */
 #include <stdlib.h>
 
 #include "support/test.h"

@@ -80,6 +80,30 @@ TEST(top_k_top_p_and_min_p_cut_the_tail) {
     CHECK(share[2] > 0.1);
 }
 
+/* Without top-k the whole vocabulary is sorted: of probabilities in the ratio 1/2 from one rank to
+ * the next, wherever the ranks stand, top-p 0.9 leaves the first four. */
+TEST(a_large_vocabulary_is_sorted_as_a_whole) {
+    enum { N = 30011, STEP = 7919 }; /* coprime: i * STEP mod N visits every token */
+    static float logits[N];
+    int seen[4] = {0};
+    rusk_sampler_options o = defaults();
+    o.top_p = 0.9F;
+    for (uint32_t rank = 0; rank < N; rank++) {
+        logits[rank * STEP % N] = -0.6931472F * (float)rank;
+    }
+    rusk_sampler *s = make(N, o);
+    for (int i = 0; i < 200; i++) {
+        uint32_t token = (uint32_t)rusk_sample_choose(s, logits), rank = 0;
+        while (rank < 4 && rank * STEP % N != token) {
+            rank++;
+        }
+        CHECK(rank < 4);
+        seen[rank % 4]++;
+    }
+    CHECK(seen[0] > seen[1] && seen[1] > seen[2] && seen[2] > 0 && seen[3] > 0);
+    rusk_sample_destroy(s);
+}
+
 TEST(the_penalty_pushes_recent_tokens_down) {
     rusk_sampler_options o = defaults();
     o.temperature = 0;
@@ -145,5 +169,6 @@ TEST(bad_options_and_no_memory_are_errors) {
 
 TEST_MAIN(CASE(temperature_zero_takes_the_best_and_the_first_of_equals),
           CASE(draws_follow_the_softmax), CASE(top_k_top_p_and_min_p_cut_the_tail),
+          CASE(a_large_vocabulary_is_sorted_as_a_whole),
           CASE(the_penalty_pushes_recent_tokens_down), CASE(the_same_seed_gives_the_same_choices),
           CASE(bad_options_and_no_memory_are_errors))

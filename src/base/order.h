@@ -1,7 +1,8 @@
 /* order.h - sorting without memory of its own: a permutation, by heapsort (Williams, 1964), so that
- * no input makes it slow and the C library's qsort (which may call malloc) is not needed. */
-#ifndef RUSK_FORMAT_ORDER_H
-#define RUSK_FORMAT_ORDER_H
+ * no input makes it slow and the C library's qsort, which calls malloc for large arrays, is not
+ * needed. */
+#ifndef RUSK_BASE_ORDER_H
+#define RUSK_BASE_ORDER_H
 
 #include <stddef.h>
 #include <stdint.h>

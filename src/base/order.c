@@ -1,4 +1,4 @@
-#include "format/order.h"
+#include "base/order.h"
 
 #include <stdbool.h>
 
