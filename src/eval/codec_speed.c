@@ -1,11 +1,10 @@
-#define _POSIX_C_SOURCE 200809L
 #include "eval/codec_speed.h"
 
 #include <math.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/rng.h"
 #include "codec/sample.h"
 #include "kernel/kernels.h"
@@ -22,12 +21,6 @@ typedef struct sample {
     float *y;
     rusk_acts acts;
 } sample;
-
-static double now_seconds(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool sample_allocate(sample *s, rusk_arena *arena) {
     size_t n = (size_t)BLOCKS * BLOCK_ROWS * COLS;
@@ -74,7 +67,7 @@ typedef struct coded {
 static rusk_status pass(const coded *c, sample *s, const rusk_kernels *kernels, double *seconds,
                         rusk_error *err) {
     rusk_block_shape shape = {.n_rows = BLOCK_ROWS, .n_cols = COLS, .row_classes = s->classes};
-    double start = now_seconds();
+    double start = rusk_clock_seconds();
     for (size_t b = 0; b < BLOCKS; b++) {
         const uint8_t *data = (const uint8_t *)c->bytes.data + c->start[b];
         size_t n_patches;
@@ -90,7 +83,7 @@ static rusk_status pass(const coded *c, sample *s, const rusk_kernels *kernels, 
             kernels->matmul[RUSK_TILE_I8](&tile, &s->acts, s->y, BLOCK_ROWS);
         }
     }
-    double took = now_seconds() - start;
+    double took = rusk_clock_seconds() - start;
     *seconds = took < *seconds ? took : *seconds;
     return RUSK_OK;
 }

@@ -2,15 +2,9 @@
 #include "pack/pack.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "pack/pack_job.h"
-
-static double now_seconds(void) {
-    struct timespec t;
-    (void)timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void fill_report(const pack_job *job, uint64_t file_bytes, rusk_pack_report *report) {
     double entropy = 0, coded = 8.0 * (double)job->coded_bytes;
@@ -30,10 +24,10 @@ static void fill_report(const pack_job *job, uint64_t file_bytes, rusk_pack_repo
 }
 
 static rusk_status pack(pack_job *job, uint64_t *file_bytes, rusk_error *err) {
-    RUSK_TRY(pack_job_open(job, err));
-    RUSK_TRY(pack_hash(job, err));
-    RUSK_TRY(pack_measure(job, err));
-    RUSK_TRY(pack_search(job, err));
+    RUSK_TRY(rusk_pack_job_open(job, err));
+    RUSK_TRY(rusk_pack_hash(job, err));
+    RUSK_TRY(rusk_pack_measure(job, err));
+    RUSK_TRY(rusk_pack_search(job, err));
     rusk_container_writer *writer = job->writer;
     job->writer = NULL; /* commit destroys it in any case */
     return rusk_container_writer_commit(writer, file_bytes, err);
@@ -42,7 +36,7 @@ static rusk_status pack(pack_job *job, uint64_t *file_bytes, rusk_error *err) {
 rusk_status rusk_pack_run(const char *source_path, const char *out_path,
                           const rusk_pack_options *options, rusk_pack_report *report,
                           rusk_error *err) {
-    double start = now_seconds();
+    double start = rusk_clock_seconds();
     pack_job job;
     memset(&job, 0, sizeof job);
     rusk_alloc_init(&job.alloc, options->allocator);
@@ -57,9 +51,9 @@ rusk_status rusk_pack_run(const char *source_path, const char *out_path,
         rusk_memory_usage usage;
         rusk_alloc_usage(&job.alloc, &usage);
         fill_report(&job, file_bytes, report);
-        report->seconds = now_seconds() - start;
+        report->seconds = rusk_clock_seconds() - start;
         report->bytes_peak = usage.bytes_peak;
     }
-    pack_job_finish(&job);
+    rusk_pack_job_finish(&job);
     return status;
 }

@@ -1,9 +1,7 @@
-#define _POSIX_C_SOURCE 200809L
 #include "runtime/context.h"
 
-#include <time.h>
-
 #include "base/assert.h"
+#include "base/clock.h"
 
 enum { DEFAULT_CONTEXT = 4096 };
 
@@ -168,15 +166,9 @@ static void take_back(rusk_context *ctx, const rusk_batch_item *items, size_t n)
     ctx->n_items = 0;
 }
 
-static double now_seconds(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 rusk_status rusk_context_decode(rusk_context *ctx, const rusk_batch_item *items, size_t n,
                                 rusk_error *err) {
-    double start = now_seconds();
+    double start = rusk_clock_seconds();
     RUSK_TRY(check_batch(ctx, items, n, err));
     for (uint32_t s = 0; s < ctx->n_seq_max; s++) {
         RUSK_TRY(rusk_kv_resize(ctx->kv, s, ctx->lengths[s], err));
@@ -189,7 +181,7 @@ rusk_status rusk_context_decode(rusk_context *ctx, const rusk_batch_item *items,
         take_back(ctx, items, n);
         return status;
     }
-    double seconds = now_seconds() - start;
+    double seconds = rusk_clock_seconds() - start;
     if (n == 1) {
         ctx->stats.n_decode_tokens++;
         ctx->stats.decode_seconds += seconds;
