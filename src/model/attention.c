@@ -66,18 +66,16 @@ static void attend(const rusk_graph *g, uint32_t layer, uint32_t row, uint32_t h
     page_run run;
     for (page_walk w = start; next_run(&w, &run);) {
         float *s = scores + (run.position - first);
+        g->kernels->dots_f32_f16(q, run.k + kv_offset, w.stride, run.n, s, dim);
         for (uint32_t i = 0; i < run.n; i++) {
-            s[i] =
-                g->kernels->dot_f32_f16(q, run.k + i * w.stride + kv_offset, dim) * d->attn_scale;
+            s[i] *= d->attn_scale;
         }
     }
     g->kernels->softmax(scores, it->position - first + 1);
     memset(out, 0, dim * sizeof *out);
     for (page_walk w = start; next_run(&w, &run);) {
         const float *s = scores + (run.position - first);
-        for (uint32_t i = 0; i < run.n; i++) {
-            g->kernels->axpy_f16(s[i], run.v + i * w.stride + kv_offset, out, dim);
-        }
+        g->kernels->mix_f16(s, run.v + kv_offset, w.stride, run.n, out, dim);
     }
 }
 
