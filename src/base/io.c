@@ -103,10 +103,6 @@ rusk_status rusk_input_read(const rusk_input *in, uint64_t offset, void *buf, si
     return RUSK_OK;
 }
 
-void rusk_input_forget(const rusk_input *in, uint64_t offset, uint64_t len_bytes) {
-    (void)posix_fadvise(in->fd, (off_t)offset, (off_t)len_bytes, POSIX_FADV_DONTNEED);
-}
-
 bool rusk_same_file(const char *a, const char *b) {
     struct stat sa, sb;
     return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&

@@ -20,8 +20,6 @@ void rusk_input_close(rusk_input *in);
 /* Exactly len_bytes from offset. Thread-safe. */
 rusk_status rusk_input_read(const rusk_input *in, uint64_t offset, void *buf, size_t len_bytes,
                             rusk_error *err);
-/* Tells the system that a range is not needed in its page cache any more. */
-void rusk_input_forget(const rusk_input *in, uint64_t offset, uint64_t len_bytes);
 /* Whether both paths lead to one existing file. */
 bool rusk_same_file(const char *a, const char *b);
 

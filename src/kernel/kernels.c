@@ -66,7 +66,8 @@ void rusk_patch_expanded(const rusk_tile *w, float *out) {
     for (size_t i = 0; i < w->n_patches; i++) {
         size_t position = w->patches[i].position;
         size_t row = position / w->n_cols;
-        int64_t code = rusk_tile_codes(w, row)[position % w->n_cols];
-        out[position] = ((float)(code + w->patches[i].delta) + w->offset) * w->row_scale[row];
+        const int8_t *codes = rusk_tile_codes(w, row);
+        int32_t code = codes[position % w->n_cols] + w->patches[i].delta;
+        out[position] = ((float)code + w->offset) * w->row_scale[row];
     }
 }

@@ -105,26 +105,26 @@ typedef struct pack_job {
 
 /* pack_plan.c: opens the source, decides what becomes of each tensor, allocates everything that the
  * passes need. finish frees it all; a job of zeros is fine. */
-rusk_status pack_job_open(pack_job *job, rusk_error *err);
-void pack_job_finish(pack_job *job);
+rusk_status rusk_pack_job_open(pack_job *job, rusk_error *err);
+void rusk_pack_job_finish(pack_job *job);
 
 /* What provenance says of the options: the size where it is not 0, else the bits. */
-void pack_options_text(const pack_job *job, uint64_t size_bytes, double bits, char *text,
-                       size_t cap_bytes);
+void rusk_pack_options_text(const pack_job *job, uint64_t size_bytes, double bits, char *text,
+                            size_t cap_bytes);
 
 /* CANCELLED where the caller says so. */
-rusk_status pack_progress(pack_job *job, const char *stage, uint64_t done, uint64_t total,
-                          rusk_error *err);
+rusk_status rusk_pack_progress(pack_job *job, const char *stage, uint64_t done, uint64_t total,
+                               rusk_error *err);
 
 /* pack_passes.c. `step` is the dial. */
-rusk_status pack_hash(pack_job *job, rusk_error *err);
-rusk_status pack_measure(pack_job *job, rusk_error *err);
-rusk_status pack_count(pack_job *job, float step, rusk_error *err);
-/* After pack_count: writes all tensors to job->writer. */
-rusk_status pack_code(pack_job *job, rusk_error *err);
+rusk_status rusk_pack_hash(pack_job *job, rusk_error *err);
+rusk_status rusk_pack_measure(pack_job *job, rusk_error *err);
+rusk_status rusk_pack_count(pack_job *job, float step, rusk_error *err);
+/* After rusk_pack_count: writes all tensors to job->writer. */
+rusk_status rusk_pack_code(pack_job *job, rusk_error *err);
 
 /* pack_search.c: the dial as an integer, and the search for the finest one that fits. On success
  * job->writer holds a complete file that has not been committed, within the target. */
-rusk_status pack_search(pack_job *job, rusk_error *err);
+rusk_status rusk_pack_search(pack_job *job, rusk_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 
 enum { HASH_PIECE = 1 << 20, SAMPLE_ROWS = 64, BLOCK_INDEX_BYTES = 12, TABLE_INDEX_BYTES = 4 };
 
-rusk_status pack_hash(pack_job *job, rusk_error *err) {
+rusk_status rusk_pack_hash(pack_job *job, rusk_error *err) {
     rusk_input in;
     rusk_hash128 hash;
     rusk_hash128_init(&hash);
@@ -26,7 +26,7 @@ rusk_status pack_hash(pack_job *job, rusk_error *err) {
             if (status == RUSK_OK) {
                 rusk_hash128_add(&hash, buf, n);
                 at += n;
-                status = pack_progress(job, "hash", at, in.size_bytes, err);
+                status = rusk_pack_progress(job, "hash", at, in.size_bytes, err);
             }
         }
         rusk_input_close(&in);
@@ -110,14 +110,14 @@ static rusk_status run_tensor(pack_job *job, pack_tensor *t, const char *stage, 
         for (size_t i = 0; i < n; i++) {
             job->progress_done += (uint64_t)range_of(t, first + i).n_rows * t->n_cols;
         }
-        RUSK_TRY(pack_progress(job, stage, job->progress_done, job->n_coded, err));
+        RUSK_TRY(rusk_pack_progress(job, stage, job->progress_done, job->n_coded, err));
     }
     return RUSK_OK;
 }
 
 static rusk_status begin_stage(pack_job *job, const char *stage, rusk_error *err) {
     job->progress_done = 0;
-    return pack_progress(job, stage, 0, job->n_coded, err);
+    return rusk_pack_progress(job, stage, 0, job->n_coded, err);
 }
 
 /* --- measure --- */
@@ -156,7 +156,7 @@ static rusk_status measure_block(pack_job *job, pack_tensor *t, block_range rang
     return RUSK_OK;
 }
 
-rusk_status pack_measure(pack_job *job, rusk_error *err) {
+rusk_status rusk_pack_measure(pack_job *job, rusk_error *err) {
     RUSK_TRY(begin_stage(job, "measure", err));
     for (size_t i = 0; i < job->n_tensors; i++) {
         pack_tensor *t = &job->tensors[i];
@@ -242,7 +242,7 @@ static rusk_status make_classes(pack_job *job, pack_tensor *t, rusk_error *err) 
     return job->codec->build_tables(job->hist, &t->table, err);
 }
 
-rusk_status pack_count(pack_job *job, float step, rusk_error *err) {
+rusk_status rusk_pack_count(pack_job *job, float step, rusk_error *err) {
     RUSK_TRY(begin_stage(job, "count", err));
     for (size_t i = 0; i < job->n_tensors; i++) {
         pack_tensor *t = &job->tensors[i];
@@ -329,7 +329,7 @@ static rusk_status write_vector(pack_job *job, const pack_tensor *t, rusk_error 
     return rusk_container_writer_block(job->writer, bytes, 4 * n, err);
 }
 
-rusk_status pack_code(pack_job *job, rusk_error *err) {
+rusk_status rusk_pack_code(pack_job *job, rusk_error *err) {
     RUSK_TRY(begin_stage(job, "code", err));
     job->coded_bytes = 0;
     for (size_t i = 0; i < job->n_tensors; i++) {

@@ -10,8 +10,8 @@
 #include "pack/pack_job.h"
 #include "text/tokenizer.h"
 
-rusk_status pack_progress(pack_job *job, const char *stage, uint64_t done, uint64_t total,
-                          rusk_error *err) {
+rusk_status rusk_pack_progress(pack_job *job, const char *stage, uint64_t done, uint64_t total,
+                               rusk_error *err) {
     const rusk_pack_options *o = job->options;
     if (o->progress != NULL && !o->progress(o->user, stage, done, total)) {
         return rusk_fail(err, RUSK_CANCELLED, RUSK_NO_OFFSET, "packing '%.200s' was cancelled",
@@ -145,8 +145,8 @@ static rusk_status read_texts(pack_job *job, rusk_error *err) {
     return rusk_source_text(job->source, "tokenizer.chat_template", &job->chat_template, err);
 }
 
-void pack_options_text(const pack_job *job, uint64_t size_bytes, double bits, char *text,
-                       size_t cap_bytes) {
+void rusk_pack_options_text(const pack_job *job, uint64_t size_bytes, double bits, char *text,
+                            size_t cap_bytes) {
     char target[48];
     if (size_bytes > 0) {
         snprintf(target, sizeof target, "--size %llu", (unsigned long long)size_bytes);
@@ -172,7 +172,7 @@ static rusk_status set_target(pack_job *job, rusk_error *err) {
     job->target_bytes = o->size_bytes > 0 ? o->size_bytes
                         : bytes < 0x1p62  ? (uint64_t)bytes
                                           : (uint64_t)1 << 62;
-    pack_options_text(job, o->size_bytes, bits, job->options_text, sizeof job->options_text);
+    rusk_pack_options_text(job, o->size_bytes, bits, job->options_text, sizeof job->options_text);
     return RUSK_OK;
 }
 
@@ -201,7 +201,7 @@ static rusk_status find_parts(pack_job *job, rusk_error *err) {
     return RUSK_OK;
 }
 
-rusk_status pack_job_open(pack_job *job, rusk_error *err) {
+rusk_status rusk_pack_job_open(pack_job *job, rusk_error *err) {
     RUSK_TRY(find_parts(job, err));
     RUSK_TRY(rusk_source_open(&job->source, &job->alloc, job->source_path, err));
     if (strcmp(job->source->format, "rusk") == 0) {
@@ -223,7 +223,7 @@ rusk_status pack_job_open(pack_job *job, rusk_error *err) {
     return make_workers(job, err);
 }
 
-void pack_job_finish(pack_job *job) {
+void rusk_pack_job_finish(pack_job *job) {
     rusk_container_writer_discard(job->writer);
     for (size_t i = 0; i < job->n_slots; i++) {
         rusk_strbuf_finish(&job->slots[i].coded);

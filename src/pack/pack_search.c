@@ -131,9 +131,9 @@ static rusk_status begin_file(pack_job *job, rusk_error *err) {
  * of that many bytes the text, and so the file, is this much longer. */
 static uint64_t least_size(const pack_job *job, uint64_t least) {
     char text[sizeof job->options_text];
-    pack_options_text(job, least, 0, text, sizeof text);
+    rusk_pack_options_text(job, least, 0, text, sizeof text);
     uint64_t more = least + strlen(text) - strlen(job->options_text);
-    pack_options_text(job, more, 0, text, sizeof text); /* a digit may have come */
+    rusk_pack_options_text(job, more, 0, text, sizeof text); /* a digit may have come */
     return least + strlen(text) - strlen(job->options_text);
 }
 
@@ -154,7 +154,7 @@ static rusk_status choose(search *s, int *dial, double *predicted, rusk_error *e
         /* late in the search bisect, so that it ends whatever the estimate thinks */
         int high = RUSK_MIN(s->fits, s->dial_max);
         *dial = try < TRIES ? propose(s) : s->over + 1 + (high - s->over - 1) / 2;
-        RUSK_TRY(pack_count(s->job, step_of(s, *dial), err));
+        RUSK_TRY(rusk_pack_count(s->job, step_of(s, *dial), err));
         *predicted = counted(s) + s->beyond_count;
         s->beyond_estimate = *predicted - estimate(s, *dial);
         bool fits = *predicted <= target;
@@ -171,7 +171,7 @@ static rusk_status choose(search *s, int *dial, double *predicted, rusk_error *e
     }
 }
 
-rusk_status pack_search(pack_job *job, rusk_error *err) {
+rusk_status rusk_pack_search(pack_job *job, rusk_error *err) {
     double octaves = log2((double)job->quantizer->step_max / (double)job->quantizer->step_min);
     search s = {.job = job, .dial_max = (int)lround(octaves * DIALS_PER_OCTAVE), .over = -1};
     s.fits = s.dial_max + 1;
@@ -182,7 +182,7 @@ rusk_status pack_search(pack_job *job, rusk_error *err) {
         int dial;
         double predicted;
         RUSK_TRY(choose(&s, &dial, &predicted, err));
-        RUSK_TRY(pack_code(job, err));
+        RUSK_TRY(rusk_pack_code(job, err));
         uint64_t total = rusk_container_writer_bytes(job->writer);
         bool fits = total <= job->target_bytes;
         bool good = (double)total >= ACCEPT * (double)job->target_bytes;

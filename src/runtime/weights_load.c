@@ -395,7 +395,8 @@ rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_
     rusk_status status;
     if (w->slot_tensor == NULL || w->tensors == NULL || indices == NULL || is_vector == NULL ||
         place == NULL) {
-        status = rusk_fail_memory(err, source->n_tensors * sizeof *w->tensors, "the tensor table");
+        (void)rusk_fail_memory(err, source->n_tensors * sizeof *w->tensors, "the tensor table");
+        status = RUSK_NO_MEMORY;
     } else {
         place_tensors(w, map, indices, is_vector, place);
         status = load_all(w, indices, is_vector, budget_bytes, pool, err);

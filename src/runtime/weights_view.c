@@ -160,6 +160,7 @@ static rusk_status view_tile(void *self, uint32_t slot, uint32_t index, unsigned
 }
 
 static void symbols_to_f32(const rusk_tile *tile, uint32_t row, float *out) {
+    RUSK_ASSERT(tile->kind == RUSK_TILE_I8 && tile->n_cols > 0);
     const int8_t *codes = (const int8_t *)tile->data + (size_t)row * tile->stride_bytes;
     float scale = tile->row_scale[row];
     for (uint32_t c = 0; c < tile->n_cols; c++) {
