@@ -2,6 +2,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ static int has_f16c(void) {
 }
 #endif
 
-uint32_t rusk_cpu_features(void) {
+static uint32_t detect(void) {
     uint32_t mask = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -38,6 +39,19 @@ uint32_t rusk_cpu_features(void) {
 #endif
 #endif
     return mask;
+}
+
+uint32_t rusk_cpu_features(void) {
+    /* cpuid leaves a virtual machine each time, some 20 us: ask once. Racing threads store the
+     * same. */
+    enum { ASKED = 1U << 30 };
+    static _Atomic uint32_t known;
+    uint32_t mask = atomic_load_explicit(&known, memory_order_relaxed);
+    if (mask == 0) {
+        mask = detect() | ASKED;
+        atomic_store_explicit(&known, mask, memory_order_relaxed);
+    }
+    return mask & ~(uint32_t)ASKED;
 }
 
 unsigned rusk_cpu_count(void) {

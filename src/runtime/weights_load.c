@@ -263,6 +263,8 @@ static rusk_status make_hot(rusk_weights *w, rusk_weights_tensor *t, rusk_arena 
     close_gaps(&job);
     rusk_alloc_put(w->alloc, t->bytes);
     rusk_alloc_put(w->alloc, t->blocks);
+    t->codec->close_tables(t->tables); /* some 17 KB a class: only warm tensors need them */
+    t->tables = NULL;
     t->blocks = NULL;
     t->bytes = job.codes;
     t->bytes_total = codes_bytes;
