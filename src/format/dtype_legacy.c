@@ -17,28 +17,9 @@
 #include "format/dtype_unpack.h"
 
 #include "base/bytes.h"
-#include "base/fp.h"
+#include "format/halves.h"
 
-enum { BLOCK = 32, HALF = 16, LANES = 8 };
-
-/* The f16 at the start of each of n blocks to f32. A pass of its own, so that the conversion is
- * vector code: mixed with the unpacking it took more instructions than that. */
-static void load_halves(const uint8_t *restrict bytes, size_t stride, size_t n,
-                        float *restrict out) {
-    size_t b = 0;
-    for (; b + LANES <= n; b += LANES) {
-        uint16_t h[LANES];
-        for (size_t i = 0; i < LANES; i++) {
-            h[i] = rusk_load_u16(bytes + (b + i) * stride);
-        }
-        for (size_t i = 0; i < LANES; i++) {
-            out[b + i] = rusk_f32_from_f16(h[i]);
-        }
-    }
-    for (; b < n; b++) {
-        out[b] = rusk_f32_from_f16(rusk_load_u16(bytes + b * stride));
-    }
-}
+enum { BLOCK = 32, HALF = 16 };
 
 static void no_minima(size_t n, float *restrict m) {
     for (size_t b = 0; b < n; b++) {
@@ -57,7 +38,7 @@ static inline void unpack_nibbles(const uint8_t *restrict in, int8_t *restrict o
 }
 
 void rusk_unpack_q4_0(RUSK_UNPACK_ARGS) {
-    load_halves(bytes, 18, n / BLOCK, d);
+    rusk_halves_load(bytes, 18, n / BLOCK, d);
     no_minima(n / BLOCK, m);
     for (size_t b = 0; b < n / BLOCK; b++, bytes += 18) {
         unpack_nibbles(bytes + 2, codes + b * BLOCK, -8);
@@ -65,8 +46,8 @@ void rusk_unpack_q4_0(RUSK_UNPACK_ARGS) {
 }
 
 void rusk_unpack_q4_1(RUSK_UNPACK_ARGS) {
-    load_halves(bytes, 20, n / BLOCK, d);
-    load_halves(bytes + 2, 20, n / BLOCK, m);
+    rusk_halves_load(bytes, 20, n / BLOCK, d);
+    rusk_halves_load(bytes + 2, 20, n / BLOCK, m);
     for (size_t b = 0; b < n / BLOCK; b++, bytes += 20) {
         unpack_nibbles(bytes + 4, codes + b * BLOCK, 0);
     }
@@ -83,7 +64,7 @@ static inline uint64_t spread_bits(unsigned bits) {
 /* Eight codes at a time. The nibble minus 16 is the nibble with its upper bits set, so Q5_0 sets
  * them where bit 4 is clear. */
 void rusk_unpack_q5_0(RUSK_UNPACK_ARGS) {
-    load_halves(bytes, 22, n / BLOCK, d);
+    rusk_halves_load(bytes, 22, n / BLOCK, d);
     no_minima(n / BLOCK, m);
     for (size_t b = 0; b < n / BLOCK; b++, bytes += 22, codes += BLOCK) {
         for (int i = 0; i < 4; i++) {
@@ -96,8 +77,8 @@ void rusk_unpack_q5_0(RUSK_UNPACK_ARGS) {
 }
 
 void rusk_unpack_q5_1(RUSK_UNPACK_ARGS) {
-    load_halves(bytes, 24, n / BLOCK, d);
-    load_halves(bytes + 2, 24, n / BLOCK, m);
+    rusk_halves_load(bytes, 24, n / BLOCK, d);
+    rusk_halves_load(bytes + 2, 24, n / BLOCK, m);
     for (size_t b = 0; b < n / BLOCK; b++, bytes += 24, codes += BLOCK) {
         for (int i = 0; i < 4; i++) {
             uint64_t x = rusk_load_u64(bytes + 8 + 8 * (i % 2)) >> 4 * (i / 2);
@@ -108,7 +89,7 @@ void rusk_unpack_q5_1(RUSK_UNPACK_ARGS) {
 }
 
 void rusk_unpack_q8_0(RUSK_UNPACK_ARGS) {
-    load_halves(bytes, 34, n / BLOCK, d);
+    rusk_halves_load(bytes, 34, n / BLOCK, d);
     no_minima(n / BLOCK, m);
     for (size_t b = 0; b < n / BLOCK; b++, bytes += 34) {
         for (int j = 0; j < BLOCK; j++) {

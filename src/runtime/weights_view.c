@@ -2,6 +2,9 @@
 #include "base/assert.h"
 #include "runtime/weights_tensor.h"
 
+/* How far ahead of their use stored rows are asked for. */
+enum { PREFETCH_BYTES = 8192 };
+
 typedef struct worker_scratch {
     int8_t *codes;
     float *d, *m;
@@ -103,15 +106,23 @@ static void stored_tile(const rusk_weights_tensor *t, uint32_t row0, worker_scra
         tile->stride_bytes = t->row_bytes;
         return;
     }
-    /* whole rows are whole blocks, so consecutive rows are one run of groups, and n_cols == stride
-     */
-    t->dtype->unpack(rows, (size_t)tile->n_rows * t->n_cols, s->codes, s->d, s->m);
+    /* Row by row, asking for the rows to come: a tile is short, and the processor's own look-ahead
+     * starts anew at each. */
+    uint32_t n_groups = t->n_cols / t->dtype->group;
+    for (uint32_t r = 0; r < tile->n_rows; r++) {
+        const uint8_t *row = rows + (size_t)r * t->row_bytes;
+        for (size_t b = 0; b < t->row_bytes; b += 64) {
+            __builtin_prefetch(row + PREFETCH_BYTES + b);
+        }
+        t->dtype->unpack(row, t->n_cols, s->codes + (size_t)r * t->n_cols,
+                         s->d + (size_t)r * n_groups, s->m + (size_t)r * n_groups);
+    }
     tile->kind = t->dtype->group == 32 ? RUSK_TILE_G32 : RUSK_TILE_G16;
     tile->data = s->codes;
     tile->stride_bytes = t->n_cols;
     tile->d = s->d;
     tile->m = s->m;
-    tile->group_stride = t->n_cols / t->dtype->group;
+    tile->group_stride = n_groups;
 }
 
 static rusk_status warm_tile(const rusk_weights_tensor *t, uint32_t block, worker_scratch *s,
