@@ -26,13 +26,28 @@ static span find(span in, const char *text) {
 
 /* --- ChatML ---------------------------------------------------------------------------------- */
 
+/* Bytes of a literal's text from `in` up to <|im_end|>; 0 where the quote ends it before. Goes no
+ * further than that quote: the next message to look at begins behind it. */
+static size_t literal_bytes(span in, char quote) {
+    static const char END[] = "<|im_end|>";
+    for (size_t i = 0; i + sizeof END - 1 <= in.len_bytes; i++) {
+        if (memcmp(in.data + i, END, sizeof END - 1) == 0) {
+            return i;
+        }
+        if (in.data[i] == quote && (i == 0 || in.data[i - 1] != '\\')) {
+            break;
+        }
+    }
+    return 0;
+}
+
 /* A system message that a template brings along stands there as one literal,
  *     '<|im_start|>system\nYou are ...<|im_end|>\n'
  * with its line breaks as they are or escaped. Returns what is between, or NULL: the literal ends
  * before <|im_end|> where the message is an expression. */
 static span default_system(span template) {
-    static const char START[] = "<|im_start|>system", END[] = "<|im_end|>";
-    span none = {NULL, 0}, at = template;
+    static const char START[] = "<|im_start|>system";
+    span at = template;
     while ((at = find(at, START)).data != NULL) {
         char quote = at.data > template.data ? at.data[-1] : '\0';
         at.data += sizeof START - 1;
@@ -40,20 +55,15 @@ static span default_system(span template) {
         size_t skip = at.len_bytes >= 2 && memcmp(at.data, "\\n", 2) == 0 ? 2
                       : at.len_bytes >= 1 && at.data[0] == '\n'           ? 1
                                                                           : 0;
-        span end = find(at, END);
-        if (skip == 0 || end.data == NULL || (quote != '\'' && quote != '"')) {
-            continue;
-        }
-        span text = {at.data + skip, (size_t)(end.data - at.data) - skip};
-        bool literal = text.len_bytes > 0;
-        for (size_t i = 0; i < text.len_bytes && literal; i++) {
-            literal = text.data[i] != quote || (i > 0 && text.data[i - 1] == '\\');
-        }
-        if (literal) {
-            return text;
+        if (skip > 0 && (quote == '\'' || quote == '"')) {
+            span text = {at.data + skip, at.len_bytes - skip};
+            text.len_bytes = literal_bytes(text, quote);
+            if (text.len_bytes > 0) {
+                return text;
+            }
         }
     }
-    return none;
+    return (span){NULL, 0};
 }
 
 /* Jinja's string escapes. */

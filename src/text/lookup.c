@@ -47,15 +47,20 @@ size_t rusk_char_of_byte(uint8_t byte, char out[2]) {
 
 /* --- strings to ids -------------------------------------------------------------------------- */
 
+/* No entry stands farther from the place its hash gives it. At 2^20 entries and three quarters
+ * full, a run of a good hash's is some 400 slots long; a file made so that its hashes meet would
+ * otherwise cost the square of its entries. */
+enum { MOST_PROBES = 4096 };
+
 uint32_t rusk_token_find(const rusk_tokenizer *t, const void *text, size_t len_bytes) {
     if (len_bytes == 0 || len_bytes > t->max_token_bytes) {
         return RUSK_NO_ID;
     }
     uint64_t hash = rusk_hash64(text, len_bytes);
-    for (uint32_t i = (uint32_t)hash & t->token_mask;; i = (i + 1) & t->token_mask) {
-        uint64_t slot = t->token_slots[i];
+    for (uint32_t n = 0; n < MOST_PROBES; n++) {
+        uint64_t slot = t->token_slots[((uint32_t)hash + n) & t->token_mask];
         if (slot == 0) {
-            return RUSK_NO_ID;
+            break;
         }
         const rusk_text *token = &t->vocab.tokens[(uint32_t)slot - 1];
         if (slot >> 32 == hash >> 32 && token->len_bytes == len_bytes &&
@@ -63,6 +68,7 @@ uint32_t rusk_token_find(const rusk_tokenizer *t, const void *text, size_t len_b
             return (uint32_t)slot - 1;
         }
     }
+    return RUSK_NO_ID;
 }
 
 /* Slots for n entries: a power of two, at most three quarters full. */
@@ -72,6 +78,14 @@ static uint32_t slots_for(uint32_t n) {
         slots *= 2;
     }
     return slots;
+}
+
+static rusk_status fail_crowded(const char *what, uint32_t index, rusk_error *err) {
+    return rusk_fail(
+        err, RUSK_FORMAT, RUSK_NO_OFFSET,
+        "vocabulary: expected at most %d %s with hashes next to each other, found more "
+        "at number %u",
+        MOST_PROBES, what, index);
 }
 
 static rusk_status build_tokens(rusk_tokenizer *t, rusk_error *err) {
@@ -97,11 +111,14 @@ static rusk_status build_tokens(rusk_tokenizer *t, rusk_error *err) {
                              token->data, first, id);
         }
         uint64_t hash = rusk_hash64(token->data, token->len_bytes);
-        uint32_t i = (uint32_t)hash & t->token_mask;
-        while (t->token_slots[i] != 0) {
-            i = (i + 1) & t->token_mask;
+        uint32_t n = 0;
+        while (n < MOST_PROBES && t->token_slots[((uint32_t)hash + n) & t->token_mask] != 0) {
+            n++;
         }
-        t->token_slots[i] = hash >> 32 << 32 | (id + 1);
+        if (n == MOST_PROBES) {
+            return fail_crowded("tokens", id, err);
+        }
+        t->token_slots[((uint32_t)hash + n) & t->token_mask] = hash >> 32 << 32 | (id + 1);
     }
     return RUSK_OK;
 }
@@ -132,15 +149,17 @@ static uint32_t merge_hash(uint32_t left, uint32_t right) {
 
 uint32_t rusk_merge_find(const rusk_tokenizer *t, uint32_t left, uint32_t right) {
     const rusk_merge *merges = t->vocab.merges;
-    for (uint32_t i = merge_hash(left, right) & t->merge_mask;; i = (i + 1) & t->merge_mask) {
-        uint32_t slot = t->merge_slots[i];
+    uint32_t hash = merge_hash(left, right);
+    for (uint32_t n = 0; n < MOST_PROBES; n++) {
+        uint32_t slot = t->merge_slots[(hash + n) & t->merge_mask];
         if (slot == 0) {
-            return RUSK_NO_ID;
+            break;
         }
         if (merges[slot - 1].left == left && merges[slot - 1].right == right) {
             return slot - 1;
         }
     }
+    return RUSK_NO_ID;
 }
 
 /* "left right" as ids: the first space after the first character parts them. */
@@ -172,8 +191,22 @@ static rusk_status parse_merges(rusk_tokenizer *t, const rusk_text *lines, rusk_
     return RUSK_OK;
 }
 
-/* What merge i makes, by way of `joined` (room for two tokens), and its place in the table. */
-static rusk_status add_merge(rusk_tokenizer *t, uint32_t i, char *joined, rusk_error *err) {
+static rusk_status place_merge(rusk_tokenizer *t, uint32_t i, rusk_error *err) {
+    uint32_t hash = merge_hash(t->vocab.merges[i].left, t->vocab.merges[i].right), n = 0;
+    while (n < MOST_PROBES && t->merge_slots[(hash + n) & t->merge_mask] != 0) {
+        n++;
+    }
+    if (n == MOST_PROBES) {
+        return fail_crowded("merges", i, err);
+    }
+    t->merge_slots[(hash + n) & t->merge_mask] = i + 1;
+    return RUSK_OK;
+}
+
+/* What merge i makes, by way of `joined` (room for two tokens), and its place in the table. *total
+ * counts the bytes that all merges make. */
+static rusk_status add_merge(rusk_tokenizer *t, uint32_t i, char *joined, uint64_t *total,
+                             rusk_error *err) {
     const rusk_vocab *v = &t->vocab;
     rusk_merge m = v->merges[i];
     if (m.left >= v->n_tokens || m.right >= v->n_tokens) {
@@ -182,6 +215,12 @@ static rusk_status add_merge(rusk_tokenizer *t, uint32_t i, char *joined, rusk_e
                          m.left, m.right);
     }
     const rusk_text *a = &v->tokens[m.left], *b = &v->tokens[m.right];
+    *total += (uint64_t)a->len_bytes + b->len_bytes;
+    if (*total > RUSK_MERGES_MAX_BYTES) {
+        return rusk_fail(err, RUSK_LIMIT, RUSK_NO_OFFSET,
+                         "merge %u: expected merges to make at most %u bytes in all, found more", i,
+                         RUSK_MERGES_MAX_BYTES);
+    }
     memcpy(joined, a->data, a->len_bytes);
     memcpy(joined + a->len_bytes, b->data, b->len_bytes);
     t->merge_results[i] = rusk_token_find(t, joined, a->len_bytes + b->len_bytes);
@@ -191,14 +230,8 @@ static rusk_status add_merge(rusk_tokenizer *t, uint32_t i, char *joined, rusk_e
                          "vocabulary, found none",
                          i, a->data, b->data);
     }
-    if (rusk_merge_find(t, m.left, m.right) == RUSK_NO_ID) { /* the first rank counts */
-        uint32_t at = merge_hash(m.left, m.right) & t->merge_mask;
-        while (t->merge_slots[at] != 0) {
-            at = (at + 1) & t->merge_mask;
-        }
-        t->merge_slots[at] = i + 1;
-    }
-    return RUSK_OK;
+    bool again = rusk_merge_find(t, m.left, m.right) != RUSK_NO_ID; /* the first rank counts */
+    return again ? RUSK_OK : place_merge(t, i, err);
 }
 
 static rusk_status build_merges(rusk_tokenizer *t, rusk_error *err) {
@@ -211,9 +244,10 @@ static rusk_status build_merges(rusk_tokenizer *t, rusk_error *err) {
         return rusk_fail_memory(err, n_slots * sizeof *t->merge_slots, "the table of merges");
     }
     t->merge_mask = n_slots - 1;
+    uint64_t total = 0;
     rusk_status status = RUSK_OK;
     for (uint32_t i = 0; i < n_merges && status == RUSK_OK; i++) {
-        status = add_merge(t, i, joined, err);
+        status = add_merge(t, i, joined, &total, err);
     }
     rusk_alloc_put(t->alloc, joined);
     return status;

@@ -25,6 +25,7 @@ typedef enum rusk_token_type {
 #define RUSK_VOCAB_MAX_TOKENS 1048576U   /* tokens; also merges */
 #define RUSK_TOKEN_MAX_BYTES  65535U     /* of one token's string */
 #define RUSK_VOCAB_MAX_BYTES  67108864U  /* of all strings, each counted with one byte more */
+#define RUSK_MERGES_MAX_BYTES 268435456U /* of the strings that all merges make */
 #define RUSK_PRE_MAX_BYTES    32U        /* of the pre-tokenizer's name, its NUL included */
 #define RUSK_TEXT_MAX_BYTES   268435456U /* of a text to encode */
 

@@ -1,7 +1,7 @@
 /* tokenizer_impl.h - what the files of this room share; nobody else includes it.
  *
  *     vocab.c      metadata <-> rusk_vocab        lookup.c      rusk_vocab -> the tables below
- *     tokn.c       TOKN section <-> rusk_vocab    encode.c      text -> fragments -> tokens
+ *     tokn_*.c     TOKN section <-> rusk_vocab    encode.c      text -> fragments -> tokens
  *     special.c    finds added tokens in text     pretokenize.c cuts text in words (PCRE2)
  *     bpe.c, spm.c a word or fragment to tokens   detokenizer.c tokens to whole characters
  */
@@ -58,7 +58,7 @@ static inline unsigned rusk_token_kind(const rusk_tokenizer *t, uint32_t id) {
 /* An empty tokenizer, whose vocabulary the loader fills from t->arena. */
 rusk_status rusk_tokenizer_new(rusk_tokenizer **out, rusk_alloc *alloc, rusk_error *err);
 
-/* lookup.c: checks the vocabulary (limits, duplicates, ids in range, finite scores) and builds all
+/* lookup.c: checks the vocabulary (limits, duplicates, ids in range, no NaN scores) and builds all
  * tables. Merges must be set, except that `merge_lines` ("left right", n_merges of them) may stand
  * in for them. */
 rusk_status rusk_tokenizer_build(rusk_tokenizer *t, const rusk_text *merge_lines, rusk_error *err);

@@ -47,6 +47,19 @@ TEST(default_system_message_of_a_template) {
     CHECK_LAYOUT(PLAIN, HELLO, 1, false, "<|im_start|>user\nHi<|im_end|>\n");
 }
 
+/* A megabyte of messages that begin and do not end takes a look at each byte, not at each pair. */
+TEST(a_template_of_many_beginnings) {
+    static const char BEGIN[] = "'<|im_start|>system\\n", END[] = "a<|im_end|>";
+    enum { N = 50000 };
+    static char text[N * (sizeof BEGIN - 1) + sizeof END];
+    for (size_t i = 0; i < N; i++) {
+        memcpy(text + i * (sizeof BEGIN - 1), BEGIN, sizeof BEGIN - 1);
+    }
+    memcpy(text + N * (sizeof BEGIN - 1), END, sizeof END);
+    CHECK_LAYOUT(text, HELLO, 1, false,
+                 "<|im_start|>system\na<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n");
+}
+
 TEST(gemma) {
     CHECK_LAYOUT(GEMMA, HELLO, 1, true,
                  "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n");
@@ -93,5 +106,6 @@ TEST(no_memory) {
     CHECK_EQ(f.n_live, 0);
 }
 
-TEST_MAIN(CASE(chatml), CASE(default_system_message_of_a_template), CASE(gemma),
-          CASE(what_cannot_be_laid_out), CASE(no_memory))
+TEST_MAIN(CASE(chatml), CASE(default_system_message_of_a_template),
+          CASE(a_template_of_many_beginnings), CASE(gemma), CASE(what_cannot_be_laid_out),
+          CASE(no_memory))

@@ -2,6 +2,7 @@
 #include <zlib.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "support/test.h"
 #include "support/tiny_tokenizer.h"
 #include "text/tokn.h"
@@ -154,7 +155,7 @@ TEST(the_documents_example_reads) {
 /* --- hostile --------------------------------------------------------------------------------- */
 
 typedef struct section {
-    uint8_t data[8192];
+    uint8_t data[1 << 17];
     size_t n;
 } section;
 
@@ -284,6 +285,42 @@ TEST(tokens_that_double) {
     CHECK_FAILS(read_bytes(s.data, s.n, &err), RUSK_FORMAT, &err, "within the limits");
 }
 
+/* The same merge again and again: an exporter would write what each makes. */
+TEST(merges_that_make_much) {
+    enum { N = 5000, HALF = 32767 };
+    rusk_error err;
+    section s;
+    static uint8_t body[2 + 6 * N + 7 + HALF];
+    uint8_t *p = body + 2 + 6 * N;
+    const uint8_t rest[] = {1, 1, 0, 1, 0xFF, 0xFF, 1};
+    memset(body, 0, sizeof body);
+    body[0] = body[1] = 1;
+    memcpy(p, rest, sizeof rest);
+    memset(p + sizeof rest, 'a', HALF);
+    make(&s, body, sizeof body, 2, N);
+    CHECK_FAILS(read_bytes(s.data, s.n, &err), RUSK_LIMIT, &err, "at most 268435456 bytes");
+}
+
+/* 6,000 strings whose hashes point at 64 of 8,192 slots. */
+TEST(tokens_whose_hashes_meet) {
+    enum { N = 6000, LEN = 3 };
+    rusk_error err;
+    section s;
+    static uint8_t body[N + 1 + N + N * LEN];
+    uint8_t *text = body + N + 1 + N;
+    memset(body, 1, N);
+    body[N] = 0;
+    memset(body + N + 1, LEN, N);
+    for (uint32_t i = 0, n = 0; n < N; i++) {
+        const uint8_t candidate[LEN] = {(uint8_t)i, (uint8_t)(i >> 8), (uint8_t)(i >> 16)};
+        if ((rusk_hash64(candidate, LEN) & 8191) < 64) {
+            memcpy(text + (size_t)LEN * n++, candidate, LEN);
+        }
+    }
+    make(&s, body, sizeof body, N, 0);
+    CHECK_FAILS(read_bytes(s.data, s.n, &err), RUSK_FORMAT, &err, "hashes next to each other");
+}
+
 TEST(random_damage) {
     rusk_alloc alloc;
     rusk_error err;
@@ -334,4 +371,5 @@ TEST(no_memory) {
 TEST_MAIN(CASE(tiny_vocabularies_come_back), CASE(odd_vocabularies_come_back),
           CASE(metadata_comes_back), CASE(the_documents_example_reads), CASE(truncated_sections),
           CASE(header_fields), CASE(bodies_that_do_not_hold_together), CASE(tokens_that_double),
-          CASE(random_damage), CASE(no_memory))
+          CASE(merges_that_make_much), CASE(tokens_whose_hashes_meet), CASE(random_damage),
+          CASE(no_memory))
