@@ -10,7 +10,7 @@
  *     less than 0.2 %. One that even the finest step does not fill gives the file of that step.
  *   - Progress stages, each once or, where the search asks for it, more often: "hash" (bytes of the
  *     source), "measure", "count", "code" (weights).
- *   - Memory stays below about 2.5 MB for each thread, 13 bytes for each row of the model, 32 KB
+ *   - Memory stays below about 2 MB for each thread, 20 bytes for each row of the model, 32 KB
  *     for each matrix and the tokenizer, whatever the size of a tensor.
  *   - Also INVALID_ARGUMENT: no positive target, two targets, an unknown quantizer or codec (known
  *     ones are named), the source as output; UNSUPPORTED: a source that is packed already. */

@@ -5,12 +5,13 @@
 
 #include "base/assert.h"
 
-/* Measured on one 135M llama (docs/decisions/0120), rounded; keys and values before sharing. */
+/* Measured on one 135M llama (docs/decisions/0120), rounded; keys and values before sharing. A rank
+ * exponent of 1 is Zipf's law: a row's error weighs as its token is frequent. */
 static const rusk_allocation TABLE[] = {
     /* role, step, rank exponent, rank offset, width exponent, shared */
-    {"token_embedding,output_head", 1.25F, 0.75F, 500, 0, false},
-    {"token_embedding", 1.25F, 0.75F, 500, 0, false},
-    {"output_head", 1.25F, 0.75F, 500, 0, false},
+    {"token_embedding,output_head", 1.25F, 1, 500, 0, false},
+    {"token_embedding", 1.25F, 1, 500, 0, false},
+    {"output_head", 1.25F, 1, 500, 0, false},
     {"attn_q", 1.25F, 0, 0, 1, false},
     {"attn_k", 1.25F, 0, 0, 1, true},
     {"attn_v", 0.6F, 0, 0, 1, true},
