@@ -7,7 +7,8 @@
 #include "codec/codec.h"
 #include "format/container.h"
 
-enum { PIECE_BYTES = 1 << 20 };
+/* A row is the least that is read at once; longer ones than the second are no row of a model. */
+enum { PIECE_BYTES = 1 << 20, MOST_ROW_BYTES = 1 << 28 };
 
 /* The codes of rows, or, for float types, byte k of each element in class k: their sum is bits an
  * element. */
@@ -33,6 +34,11 @@ static rusk_status count_stored(const rusk_source *source, size_t tensor, rusk_a
                                 rusk_hist *hist, rusk_error *err) {
     const rusk_source_tensor *t = &source->tensors[tensor];
     uint64_t row_bytes = rusk_source_row_bytes(t);
+    if (row_bytes > MOST_ROW_BYTES) {
+        return rusk_fail(err, RUSK_LIMIT, t->offset,
+                         "tensor '%.100s': expected rows of at most %d bytes, found %llu", t->name,
+                         MOST_ROW_BYTES, (unsigned long long)row_bytes);
+    }
     uint64_t piece = RUSK_MAX(PIECE_BYTES / row_bytes, (uint64_t)1);
     piece = RUSK_MIN(piece, t->n_rows);
     size_t n = (size_t)(piece * t->n_cols);

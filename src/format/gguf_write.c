@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/strbuf.h"
 #include "format/gguf.h"
@@ -16,6 +17,7 @@ enum { GGUF_VERSION = 3 };
 
 typedef struct declared {
     const char *name;
+    uint64_t hash; /* of the name: most comparisons need no more, however long names are */
     uint64_t bytes;
     size_t offset_at; /* where in `tensors` its data offset stands, to be filled in begin_data */
     struct declared *next;
@@ -23,6 +25,7 @@ typedef struct declared {
 
 typedef struct named {
     const char *key;
+    uint64_t hash;
     struct named *next;
 } named;
 
@@ -154,8 +157,9 @@ rusk_status rusk_gguf_writer_meta(rusk_gguf_writer *w, const rusk_meta *meta, ru
                                            meta->elem_type == RUSK_META_ARRAY))) {
         return fail_call(w, err, "expected a metadata type of the list, arrays not nested");
     }
+    uint64_t hash = rusk_hash64(meta->key, strlen(meta->key));
     for (const named *k = w->keys; k != NULL; k = k->next) {
-        if (strcmp(k->key, meta->key) == 0) {
+        if (k->hash == hash && strcmp(k->key, meta->key) == 0) {
             return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
                              "writing '%s': expected each metadata key once, found '%.80s' again",
                              w->output.path, meta->key);
@@ -169,7 +173,7 @@ rusk_status rusk_gguf_writer_meta(rusk_gguf_writer *w, const rusk_meta *meta, ru
     if (k == NULL || key == NULL) {
         return rusk_fail_memory(err, sizeof *k, "a metadata key");
     }
-    *k = (named){.key = key, .next = w->keys};
+    *k = (named){.key = key, .hash = hash, .next = w->keys};
     w->keys = k;
     w->n_meta++;
     add_text(&w->meta, key, strlen(key));
@@ -207,8 +211,9 @@ rusk_status rusk_gguf_writer_tensor(rusk_gguf_writer *w, const char *name, uint3
         return fail_call(w, err, "expected tensors to be declared before begin_data");
     }
     RUSK_TRY(check_name(w, name, err));
+    uint64_t hash = rusk_hash64(name, strlen(name));
     for (const declared *t = w->first; t != NULL; t = t->next) {
-        if (strcmp(t->name, name) == 0) {
+        if (t->hash == hash && strcmp(t->name, name) == 0) {
             return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
                              "writing '%s': expected each tensor name once, found '%.80s' again",
                              w->output.path, name);
@@ -233,7 +238,7 @@ rusk_status rusk_gguf_writer_tensor(rusk_gguf_writer *w, const char *name, uint3
         rusk_strbuf_add_u64(&w->tensors, shape[n_dims - 1 - i]);
     }
     rusk_strbuf_add_u32(&w->tensors, (uint32_t)dtype);
-    *t = (declared){.name = copy, .bytes = bytes, .offset_at = w->tensors.len_bytes};
+    *t = (declared){.name = copy, .hash = hash, .bytes = bytes, .offset_at = w->tensors.len_bytes};
     rusk_strbuf_add_u64(&w->tensors, 0);
     if (w->tensors.failed) {
         return rusk_fail_memory(err, w->tensors.len_bytes, "the header of a GGUF");

@@ -236,6 +236,7 @@ rusk_status rusk_model_describe(rusk_model_desc *desc, const rusk_source *source
     }
     RUSK_TRY(positive(&d, "rope.freq_base", d.rope_base, err));
     RUSK_TRY(positive(&d, "rope.freq_base_swa", d.rope_base_local, err));
+    RUSK_TRY(positive(&d, "attention scale", d.attn_scale, err));
     if (d.logit_softcap != 0.0F) {
         RUSK_TRY(positive(&d, "final_logit_softcapping", d.logit_softcap, err));
     }

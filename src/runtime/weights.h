@@ -2,9 +2,10 @@
  * the difference between the tiers.
  *
  *   stored   bytes as the GGUF has them; float types are used in place, quantized types are
- * unpacked tile by tile into a worker's scratch (codes stay in the L1 cache) hot      symbols of a
- * .rusk tensor, decoded once at load: a byte a weight warm     coded blocks of a .rusk tensor,
- * decoded into a worker's scratch each time they are used
+ *            unpacked tile by tile into a worker's scratch (codes stay in the L1 cache)
+ *   hot      symbols of a .rusk tensor, decoded once at load: a byte a weight
+ *   warm     coded blocks of a .rusk tensor, decoded into a worker's scratch each time they are
+ *            used
  *
  * All give the same bits: a tile is the same codes, scales and patches, wherever they come from. */
 #ifndef RUSK_RUNTIME_WEIGHTS_H
@@ -23,7 +24,8 @@ typedef struct rusk_weights_usage {
 
 /* Reads every tensor that `map` (rusk_model_map) names, verifying checksums. Tensors of a .rusk
  * file are hot as far as budget_bytes allows, spread evenly over the execution order; the rest is
- * warm. The source must outlive the weights. Decoding is spread over the pool. */
+ * warm (UNSUPPORTED where its blocks are taller than RUSK_TILE_MAX_ROWS). The source must outlive
+ * the weights. Decoding is spread over the pool. */
 rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_source *source,
                               const rusk_model_desc *desc, const int32_t *map,
                               uint64_t budget_bytes, rusk_pool *pool, rusk_error *err);

@@ -32,8 +32,7 @@ static rusk_status init_tensor(rusk_weights_tensor *t, const rusk_source_tensor 
     return RUSK_OK;
 }
 
-/* ---- vectors and stored tensors
- * ------------------------------------------------------------------ */
+/* --- vectors and stored tensors -------------------------------------------------------------- */
 
 static rusk_status load_vector(rusk_weights *w, rusk_weights_tensor *t, size_t index,
                                rusk_error *err) {
@@ -75,8 +74,7 @@ static rusk_status load_stored(rusk_weights *w, rusk_weights_tensor *t, size_t i
     return w->source->ops->read_rows(w->source, index, 0, st->n_rows, t->bytes, err);
 }
 
-/* ---- coded tensors
- * ------------------------------------------------------------------------------- */
+/* --- coded tensors --------------------------------------------------------------------------- */
 
 rusk_block_shape rusk_weights_block_shape(const rusk_weights_tensor *t, uint32_t block) {
     uint32_t row0 = block * t->block_rows;
@@ -278,8 +276,16 @@ static rusk_status load_coded(rusk_weights *w, rusk_weights_tensor *t, size_t in
                               rusk_pool *pool, rusk_error *err) {
     t->tier = RUSK_TIER_WARM;
     RUSK_TRY(prepare_coded(w, t, index, err));
+    if (!hot &&
+        t->block_rows > RUSK_TILE_MAX_ROWS) { /* decoding it all the same may take any size */
+        return rusk_fail(
+            err, RUSK_UNSUPPORTED, RUSK_NO_OFFSET,
+            "tensor '%.100s': expected blocks of at most %d rows, since its %llu bytes "
+            "decoded pass what weights may take, found %u",
+            t->name, RUSK_TILE_MAX_ROWS, (unsigned long long)t->stride * t->n_rows, t->block_rows);
+    }
     RUSK_TRY(read_blocks(w, t, index, err));
-    if (hot || t->block_rows > RUSK_TILE_MAX_ROWS) {
+    if (hot) {
         rusk_arena scratch;
         rusk_arena_init(&scratch, w->alloc, RUSK_MEM_SCRATCH);
         rusk_status status = make_hot(w, t, &scratch, pool, err);
@@ -291,8 +297,7 @@ static rusk_status load_coded(rusk_weights *w, rusk_weights_tensor *t, size_t in
     return RUSK_OK;
 }
 
-/* ---- the whole model
- * ----------------------------------------------------------------------------- */
+/* --- the whole model ------------------------------------------------------------------------- */
 
 /* Share f of the coded weights that fits decoded. Hot bytes h replace coded bytes c, so
  * sum(c) + f * sum(h - c) = budget. */
