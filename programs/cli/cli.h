@@ -53,8 +53,8 @@ typedef enum cli_kind {
 
 /* One option: a row of a command's table. */
 typedef struct cli_option {
-    const char
-        *names; /* as typed, between blanks, the commonest first: "-n --n-predict --predict" */
+    /* as typed, between blanks, the commonest first: "-n --n-predict --predict" */
+    const char *names;
     const char *value; /* the value's name in the help text, NULL for a flag */
     const char *help;  /* lines are broken where it says \n */
     cli_kind kind;
@@ -132,7 +132,8 @@ void cli_interrupt_set(cli_on_interrupt what);
 int cli_interrupted(void);
 void cli_interrupt_clear(void);
 
-/* CPUs this process may use. */
+/* CPUs this process may use, but not more than the library takes threads. */
+enum { CLI_THREADS_MAX = 256 };
 uint32_t cli_cpu_count(void);
 /* Highest resident size of this process so far; 0 where the system does not say. */
 uint64_t cli_peak_bytes(void);

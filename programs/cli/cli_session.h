@@ -32,7 +32,7 @@ void cli_session_options_default(cli_session_options *options);
 #define CLI_THREADS_OPTION(n)                                                                      \
     {                                                                                              \
         "-t --threads", "N", "threads (default: the CPUs this process may use)", CLI_UINT, &(n),   \
-            1, 256, NULL                                                                           \
+            1, CLI_THREADS_MAX, NULL                                                               \
     }
 #define CLI_ACTIVATIONS_OPTION(o)                                                                  \
     {                                                                                              \

@@ -66,11 +66,9 @@ void cli_system_init(void) {
 
 uint32_t cli_cpu_count(void) {
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        return (uint32_t)CPU_COUNT(&set);
-    }
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (uint32_t)n : 1;
+    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n < CLI_THREADS_MAX ? (uint32_t)n : CLI_THREADS_MAX;
 }
 
 uint64_t cli_peak_bytes(void) {

@@ -36,7 +36,7 @@ static int parse(int argc, char **argv, bench_options *o) {
          NULL},
         {"-r --repetitions", "N", "runs, of which the best counts (default 5)", CLI_UINT,
          &o->n_repeats, 1, 1000, NULL},
-        {"-b --bits", "B", "entropy of the codecs' weights (default 4)", CLI_REAL, &o->bits, 0.5, 8,
+        {"-b --bits", "B", "entropy of the codecs' weights (default 4)", CLI_REAL, &o->bits, 1, 7,
          NULL},
         CLI_THREADS_OPTION(o->n_threads),
         CLI_ACTIVATIONS_OPTION(o->activations),
