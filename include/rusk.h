@@ -7,10 +7,10 @@
  * Rules that hold everywhere
  *   - The library never prints, exits, or reads the environment. Paths are the caller's.
  *   - A function that can fail returns rusk_status. `err` may be NULL; on success it is untouched,
- * on failure it carries a message that says what was expected, what was found and where.
+ *     on failure it carries a message that says what was expected, what was found and where.
  *   - Out parameters of create/open functions are set to NULL before any failure.
  *   - Options structs come from `*_options_default`; their first field `struct_size` lets the
- * library accept callers compiled against an older header.
+ *     library accept callers compiled against an older header.
  *   - destroy/close functions accept NULL.
  *   - A rusk_model is immutable once open and may be shared between threads. A rusk_context,
  *     rusk_sampler or rusk_file belongs to one thread at a time.
@@ -167,7 +167,8 @@ RUSK_API rusk_status rusk_file_get_metadata(const rusk_file *file, size_t index,
 
 /* Order-0 entropy of a tensor's symbols in bits per weight: of the quantized codes where the tensor
  * is quantized (GGUF block types, .rusk symbols), of the bytes, times bytes per element, for float
- * types. Reads the tensor. Errors: INVALID_ARGUMENT, IO, DAMAGED, FORMAT, NO_MEMORY. */
+ * types. Reads the tensor. Errors: INVALID_ARGUMENT, IO, DAMAGED, FORMAT, LIMIT (a row longer than
+ * 2^28 bytes), NO_MEMORY. */
 RUSK_API rusk_status rusk_file_tensor_entropy(const rusk_file *file, size_t index, double *bits,
                                               rusk_error *err);
 
@@ -180,9 +181,9 @@ typedef struct rusk_model rusk_model;
 typedef struct rusk_model_options {
     size_t struct_size;
     const rusk_allocator *allocator; /* NULL: malloc/free; must outlive the model */
-    uint64_t
-        weights_bytes;  /* resident bytes that weights may take; 0: 1.3 x the file. Blocks that do
-                           not fit decoded stay entropy-coded and are decoded as they are used. */
+    /* Resident bytes that weights may take; 0: 1.3 x the file + 64 MB. Tensors that do not fit
+     * decoded stay entropy-coded and are decoded as they are used. */
+    uint64_t weights_bytes;
     uint32_t n_threads; /* for loading; 0: all CPUs this process may use */
     bool vocab_only;    /* tokenizer and metadata only; a context cannot be created */
 } rusk_model_options;
@@ -387,8 +388,7 @@ typedef struct rusk_pack_report {
     uint64_t source_bytes, file_bytes;
     uint64_t n_parameters;
     double bits_per_weight; /* 8 * file_bytes / n_parameters */
-    double entropy_bits;    /* per coded weight: measured entropy of the symbols in their tables'
-                               groups */
+    double entropy_bits;    /* per coded weight: entropy of the symbols, by their tables' classes */
     double coded_bits; /* per coded weight: blocks with their tables and offsets, without scales */
     double side_bits;  /* per parameter: scales, norms, tokenizer, index, padding */
     uint64_t tokenizer_bytes;
@@ -440,7 +440,7 @@ RUSK_API void rusk_eval_options_default(rusk_eval_options *options);
 /* Perplexity of `model` on a text and, where reference is not NULL, KL divergence from it. Exactly
  * as llama.cpp's perplexity tool counts: chunks of chunk_tokens, second half scored, BOS replaces a
  * chunk's first token only where the model asks for BOS. The two models must have the same
- * vocabulary. Errors: INVALID_ARGUMENT (text shorter than two chunks; vocabularies differ), as
+ * vocabulary. Errors: INVALID_ARGUMENT (text shorter than a chunk; vocabularies differ), as
  * rusk_decode. */
 RUSK_API rusk_status rusk_eval(rusk_model *model, rusk_model *reference, const char *text,
                                size_t len_bytes, const rusk_eval_options *options,

@@ -1,5 +1,5 @@
-/* rusk.c - the public functions: arguments are checked here, the work is done in the rooms below.
- */
+/* rusk.c - the public functions: arguments are checked here, the work is done in the rooms
+ * below. */
 #include "rusk.h"
 
 #include <string.h>
@@ -43,8 +43,7 @@ static rusk_status take_options(void *own, size_t own_bytes, const void *given, 
     return RUSK_OK;
 }
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 struct rusk_file {
     rusk_alloc alloc;
@@ -138,8 +137,7 @@ rusk_status rusk_file_tensor_entropy(const rusk_file *file, size_t index, double
     return rusk_inspect_entropy(file->source, index, bits, err);
 }
 
-/* ---- models
- * -------------------------------------------------------------------------------------- */
+/* --- models ----------------------------------------------------------------------------------- */
 
 void rusk_model_options_default(rusk_model_options *options) {
     *options = (rusk_model_options){.struct_size = sizeof *options};
@@ -196,8 +194,7 @@ rusk_status rusk_model_export_gguf(rusk_model *model, const char *path, rusk_pro
     return rusk_export_run(model, path, progress, user, err);
 }
 
-/* ---- text
- * ---------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 rusk_status rusk_tokenize(const rusk_model *model, const char *text, size_t len_bytes,
                           uint32_t flags, int32_t *ids, size_t cap, size_t *n, rusk_error *err) {
@@ -268,8 +265,7 @@ rusk_status rusk_chat_format(const rusk_model *model, const rusk_chat_message *m
     return status;
 }
 
-/* ---- contexts
- * ------------------------------------------------------------------------------------ */
+/* --- contexts --------------------------------------------------------------------------------- */
 
 void rusk_context_options_default(rusk_context_options *options) {
     *options = (rusk_context_options){.struct_size = sizeof *options,
@@ -333,8 +329,7 @@ void rusk_context_get_stats(const rusk_context *ctx, rusk_stats *stats) {
     *stats = ctx->stats;
 }
 
-/* ---- sampling
- * ------------------------------------------------------------------------------------ */
+/* --- sampling --------------------------------------------------------------------------------- */
 
 void rusk_sampler_options_default(rusk_sampler_options *options) {
     *options = (rusk_sampler_options){.struct_size = sizeof *options,
@@ -372,8 +367,7 @@ void rusk_sampler_accept(rusk_sampler *sampler, int32_t token) {
     rusk_sample_accept(sampler, token);
 }
 
-/* ---- packing and judging
- * ------------------------------------------------------------------------- */
+/* --- packing and judging ---------------------------------------------------------------------- */
 
 void rusk_pack_options_default(rusk_pack_options *options) {
     *options = (rusk_pack_options){.struct_size = sizeof *options};

@@ -42,8 +42,8 @@ static inline uint16_t rusk_f16_from_f32(float value) {
     if (magnitude >= 0x477FF000U) { /* rounds to 65536 or more */
         return (uint16_t)(sign | 0x7C00U);
     }
-    if (magnitude <
-        0x38800000U) { /* below 2^-14: adding 2^-1 leaves round(x * 2^24) in the low bits */
+    if (magnitude < 0x38800000U) {
+        /* below 2^-14: adding 2^-1 leaves round(x * 2^24) in the low bits */
         float shifted = rusk_f32_from_bits(magnitude) + 0.5F;
         return (uint16_t)(sign | (rusk_f32_bits(shifted) - 0x3F000000U));
     }

@@ -5,8 +5,8 @@
 #include "rusk.h"
 
 /* Fills `err` (may be NULL) and returns `status`, so that a failure is one line:
- *     return rusk_fail(err, RUSK_FORMAT, off, "tensor '%s': expected %u dimensions, found %u",
- * ...); The message says what was expected, what was found, where. A longer one is cut. */
+ *     return rusk_fail(err, RUSK_FORMAT, off, "'%s': expected %u dimensions, found %u", ...);
+ * The message says what was expected, what was found, where. A longer one is cut. */
 rusk_status rusk_fail(rusk_error *err, rusk_status status, uint64_t offset, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -18,10 +18,10 @@
 #define RUSK_CODEC_MAX_SYMBOL 127
 #define RUSK_CODEC_OVERREAD   64 /* bytes a decoder may read (never use) past a block's end */
 
-#define RUSK_PATCH_MAX_DELTA                                                                       \
-    (1 << 23)                   /* |delta| is at most this: symbol + delta is exact in f32         \
-                                 */
-#define RUSK_PATCH_COST_BITS 24 /* a patch's usual cost: two bytes position, one delta */
+/* |delta| is at most this: symbol + delta is exact in f32. */
+#define RUSK_PATCH_MAX_DELTA (1 << 23)
+/* A patch's usual cost: two bytes position, one delta. */
+#define RUSK_PATCH_COST_BITS 24
 
 /* Counts of symbols by class. */
 typedef struct rusk_hist {
@@ -44,8 +44,8 @@ typedef struct rusk_block_shape {
     const uint8_t *row_classes; /* n_rows */
 } rusk_block_shape;
 
-typedef struct rusk_codec_tables
-    rusk_codec_tables; /* opened, validated; immutable, shared by threads */
+/* Opened, validated; immutable, shared by threads. */
+typedef struct rusk_codec_tables rusk_codec_tables;
 
 typedef struct rusk_codec {
     const char *name;

@@ -10,8 +10,6 @@
 #include "base/bytes.h"
 #include "codec/codec.h"
 
-enum { MOST_STORED_DELTA = 1 << 23 };
-
 static uint64_t zigzag(int32_t v) {
     return v < 0 ? (uint64_t)(-(int64_t)v) * 2 - 1 : (uint64_t)v * 2;
 }
@@ -167,11 +165,11 @@ static rusk_status read_patch(rusk_reader *in, const rusk_block_shape *shape, ui
     uint64_t end = (uint64_t)shape->n_rows * shape->n_cols, left = end - *position;
     uint64_t gap = read_varint(in), coded = read_varint(in);
     if (!rusk_reader_ok(in) || gap >= left || coded == 0 ||
-        coded > (uint64_t)2 * MOST_STORED_DELTA) {
+        coded > (uint64_t)2 * RUSK_PATCH_MAX_DELTA) {
         return rusk_fail(err, RUSK_FORMAT, in->pos,
                          "patch list: expected a gap below %llu and a delta within +-%d but 0, "
                          "found gap %llu, coded delta %llu",
-                         (unsigned long long)left, MOST_STORED_DELTA, (unsigned long long)gap,
+                         (unsigned long long)left, RUSK_PATCH_MAX_DELTA, (unsigned long long)gap,
                          (unsigned long long)coded);
     }
     *patch = (rusk_patch){.position = (uint32_t)(*position + gap),

@@ -35,8 +35,8 @@ static size_t lanes_of(const rusk_block_shape *shape) {
 
 /* --- decoding ------------------------------------------------------------------------------- */
 
-/* Takes a word where the state is low. A missing word is read as zero and remembered by moving
- * `next` past the end, so that end() finds it. */
+/* Takes a word where the state is low. A missing word is read as zero and leaves `left` negative,
+ * so that end() finds it. */
 static inline uint32_t refill(rusk_rans_run *run, uint32_t x) {
     if (x >= RUSK_RANS_LOW) {
         return x;

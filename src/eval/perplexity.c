@@ -13,8 +13,8 @@
 #include "base/order.h"
 #include "eval/metrics.h"
 
-/* Logits of this many positions are held at once, of both models: 64 x 256k tokens x 4 bytes = 67
- * MB. */
+/* Logits of this many positions are held at once, of each model: 64 x 256 Ki tokens x 4 bytes are
+ * 67 MB. */
 enum { BATCH = 64 };
 
 typedef struct scored_row {

@@ -25,11 +25,13 @@
  * Codes of 4 bits, Q6_K: 64 bytes hold 128 columns, l low nibble, 64 + l high.
  * h of one bit (Q3_K, Q5_K): byte l has columns l, 32 + l, ... 224 + l in bits 0, 1, ... 7.
  *
- * 12 bytes hold 8 scales s and 8 minima t of 6 bits (Q4_K, Q5_K):
- *     bytes 0-3    | s4+i hi2 | s_i 6 bits |     bytes 4-7 | t4+i hi2 | t_i 6 bits |    i = byte %
- * 4 bytes 8-11   | t4+i lo4 | s4+i lo4 | or 16 scales of 6 bits (Q3_K): bytes 0-7    | s8+i lo4 |
- * s_i lo4 |                        i = byte bytes 8-11   | s12+i hi2 | s8+i hi2 | s4+i hi2 | s_i
- * hi2 |  i = byte - 8
+ * 12 bytes hold 8 scales s and 8 minima t of 6 bits (Q4_K, Q5_K), i = byte % 4:
+ *     bytes 0-3    | s4+i hi2 | s_i 6 bits |
+ *     bytes 4-7    | t4+i hi2 | t_i 6 bits |
+ *     bytes 8-11   | t4+i lo4 | s4+i lo4   |
+ * or 16 scales of 6 bits (Q3_K):
+ *     bytes 0-7    | s8+i lo4  | s_i lo4  |                         i = byte
+ *     bytes 8-11   | s12+i hi2 | s8+i hi2 | s4+i hi2 | s_i hi2 |    i = byte - 8
  *
  * Pinned by tests/format/test_dtype.c (golden_q2_k ...). */
 #include "format/dtype_unpack.h"

@@ -10,8 +10,8 @@
  *           0       2       6              21
  *     Q5_1  | d f16 | m f16 | h u32 | x0,x16 | ... | x15,x31 |         24 bytes, value d * x + m
  *           0       2       4       8              23
- *     Q8_0  | d f16 | x0 | x1 | ... | x31 |                            34 bytes, value d * x, x
- * int8 0       2    3          33
+ *     Q8_0  | d f16 | x0 | x1 | ... | x31 |                     34 bytes, value d * x, x int8
+ *           0       2    3          33
  *
  * Bit j of h is bit 4 of x[j]. Pinned by tests/format/test_dtype.c (golden_q4_0 ...). */
 #include "format/dtype_unpack.h"

@@ -2,9 +2,8 @@
  *
  * The seam `rusk_source`: GGUF and the .rusk container are its first two implementations, and the
  * model room (which maps names to roles) and the tokenizer see nothing else. Metadata keys are
- * GGUF's
- * ("general.architecture", "llama.block_count", "tokenizer.ggml.tokens"). A container keeps the
- * source's metadata except the tokenizer arrays, which live in its TOKN section. */
+ * GGUF's ("general.architecture", "llama.block_count", "tokenizer.ggml.tokens"). A container keeps
+ * the source's metadata except the tokenizer arrays, which live in its TOKN section. */
 #ifndef RUSK_FORMAT_SOURCE_H
 #define RUSK_FORMAT_SOURCE_H
 

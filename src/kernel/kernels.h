@@ -9,12 +9,17 @@
  *   int8 products   columns go in groups of 32 (the last one zero-padded). Quad j of 8 in group g
  *                   sums w*q over its columns 4j..4j+3 in int32 (exact); as f32, times the group's
  *                   factor, it is added to lane 8 * (g % 2) + j of 16.
- *                     I8   factor = scale[g].           y = (tree + offset * S) * row_scale, S
- * being the tree of 16 lanes where lane j sums sum16[j], sum16[16 + j], ...; no S where offset is
- * 0. Then each patch of the row, in order, adds (f32(delta) * f32(q) * scale[g]) * row_scale. G32
- * factor = d[g] * scale[g].     Lane j of 16 more sums m[g] * (sum16[2g] + sum16[2g + 1]) over g =
- * j, 16 + j, ...; y = tree of lanes + lanes more. G16  factor = d[2g] * scale[g] for quads 0..3,
- * d[2g + 1] * scale[g] for 4..7. Lane j of 16 more sums m[i] * sum16[i] over i = j, 16 + j, ...
+ *                     I8   factor = scale[g].
+ *                          y = (tree + offset * S) * row_scale, S being the tree of 16 lanes where
+ *                          lane j sums sum16[j], sum16[16 + j], ...; no S where offset is 0. Then
+ *                          each patch of the row, in order, adds
+ *                          (f32(delta) * f32(q) * scale[g]) * row_scale.
+ *                     G32  factor = d[g] * scale[g].
+ *                          Lane j of 16 more sums m[g] * (sum16[2g] + sum16[2g + 1]) over
+ *                          g = j, 16 + j, ...; y = tree of (lanes + lanes more).
+ *                     G16  factor = d[2g] * scale[g] for quads 0..3, d[2g + 1] * scale[g] for
+ *                          4..7. Lane j of 16 more sums m[i] * sum16[i] over i = j, 16 + j, ...;
+ *                          y as G32.
  *   float products  lane j of 32 sums w*x over columns j, 32 + j, 64 + j, ... ; y = tree. */
 #ifndef RUSK_KERNEL_KERNELS_H
 #define RUSK_KERNEL_KERNELS_H
@@ -77,8 +82,8 @@ typedef struct rusk_kernels {
      * kinds need acts->q; float kinds read acts->x. */
     void (*matmul[RUSK_TILE_KINDS])(const rusk_tile *w, const rusk_acts *x, float *y,
                                     size_t y_stride);
-    /* int8 kinds to f32 rows (row stride n_cols), patches applied: (f32(code) + offset) *
-     * row_scale, f32(code) * d + m. */
+    /* int8 kinds to f32 rows (row stride n_cols), patches applied:
+     * (f32(code + delta) + offset) * row_scale, f32(code) * d + m. */
     void (*expand)(const rusk_tile *w, float *out);
 
     /* Attention, one head. q: dim floats. k, v: pages of f16, position p of a page at base + p *

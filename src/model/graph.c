@@ -1,9 +1,12 @@
 /* graph.c - the forward pass: which stage follows which, driven by the description.
  *
  *     x = embedding
- *     per layer:   normed = norm(x)      q, k, v = products      bias, norm, RoPE; k, v to the
- * cache attention             x += [norm](product) normed = norm(x)      gate, up = products gate =
- * act(gate) * up x += [norm](product) logits = product(norm(x)), for the rows that want them
+ *     per layer:   normed = norm(x)      q, k, v = products
+ *                  bias, norm, RoPE;     k, v to the cache
+ *                  attention             x += [norm](product)
+ *                  normed = norm(x)      gate, up = products
+ *                  gate = act(gate) * up x += [norm](product)
+ *     logits = product(norm(x)), for the rows that want them
  *
  * Products and attention are jobs of the pool; what stands between them works row by row, and is
  * run in place for a few rows, so that decoding one token pays five barriers a layer. In the last

@@ -6,8 +6,8 @@
 #include "base/threads.h"
 #include "model/views.h"
 
-typedef struct rusk_graph
-    rusk_graph; /* a description's activations and scratch, for batches up to n_batch */
+/* A description's activations and scratch, for batches up to n_batch. */
+typedef struct rusk_graph rusk_graph;
 
 typedef struct rusk_graph_item {
     uint32_t token, position, sequence;

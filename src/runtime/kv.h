@@ -1,8 +1,8 @@
 /* kv.h - the KV cache: f16 rows in fixed pages, addressed by sequence and position.
  *
  *     sequence s, position p  ->  table[s][p / 64]  ->  physical page  ->  row p % 64
- *     a page:  layer 0: K 64 rows, V 64 rows | layer 1: ... |      (a row: n_kv_heads * head_dim
- * halves)
+ *     a page:  layer 0: K 64 rows, V 64 rows | layer 1: ... |
+ *     a row:   n_kv_heads * head_dim halves
  *
  * All pages are one allocation made at the start; the system gives memory to those that are used. A
  * sequence takes pages as it grows and gives them back when it is cut. */
