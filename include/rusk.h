@@ -324,8 +324,8 @@ RUSK_API void rusk_context_destroy(rusk_context *ctx);
  * sequences at once are all this call. The same tokens give the same bits for any number of threads
  * and any split into batches. No memory is allocated.
  * Errors: INVALID_ARGUMENT (token id, sequence or position out of range), LIMIT (KV cache full,
- * more wanted logits than n_logits): nothing is changed then; DAMAGED, IO: the sequences of the
- * batch are cut back to where they were. */
+ * more wanted logits than n_logits): nothing is changed then; DAMAGED, FORMAT, IO: the sequences
+ * of the batch are cut back to where they were. */
 RUSK_API rusk_status rusk_decode(rusk_context *ctx, const rusk_batch_item *items, size_t n,
                                  rusk_error *err);
 
@@ -334,7 +334,7 @@ RUSK_API rusk_status rusk_decode(rusk_context *ctx, const rusk_batch_item *items
 RUSK_API const float *rusk_logits(const rusk_context *ctx, size_t index);
 
 /* Drops positions p0 and later of a sequence from the cache, so that it can be continued from
- * there. */
+ * there; nothing happens where it is not that long. INVALID_ARGUMENT: no such sequence, p0 < 0. */
 RUSK_API rusk_status rusk_kv_truncate(rusk_context *ctx, int32_t sequence, int32_t p0,
                                       rusk_error *err);
 /* Number of positions a sequence holds now; 0 for one out of range. */
@@ -360,6 +360,8 @@ typedef struct rusk_sampler_options {
 } rusk_sampler_options;
 
 RUSK_API void rusk_sampler_options_default(rusk_sampler_options *options);
+/* The sampler may outlive the model, but not its allocator. Errors: INVALID_ARGUMENT (top_p or
+ * min_p outside 0..1, a repeat_penalty of 0 or less, repeat_last_n above 2^20), NO_MEMORY. */
 RUSK_API rusk_status rusk_sampler_create(rusk_sampler **out, const rusk_model *model,
                                          const rusk_sampler_options *options, rusk_error *err);
 RUSK_API void rusk_sampler_destroy(rusk_sampler *sampler);

@@ -40,7 +40,8 @@ static char *copy_text(rusk_alloc *alloc, const char *text, size_t extra_bytes) 
 
 rusk_status rusk_input_open(rusk_input *in, rusk_alloc *alloc, const char *path, rusk_error *err) {
     *in = (rusk_input){.fd = -1, .alloc = alloc};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* opening a pipe would wait for somebody to write to it; files do not care */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         return fail_errno(err, "cannot open", path);
     }

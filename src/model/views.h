@@ -12,7 +12,8 @@ typedef struct rusk_weights_view {
      * of a thread, at most RUSK_TILE_MAX_ROWS rows. */
     uint32_t (*tile_rows)(void *self, uint32_t slot);
     /* Tile `index` of a matrix. Where it must be decoded first, that happens here, into scratch of
-     * `worker`; it stays valid until the worker's next call. DAMAGED, IO. Allocates nothing. */
+     * `worker`; it stays valid until the worker's next call. FORMAT, DAMAGED. Allocates
+     * nothing. */
     rusk_status (*tile)(void *self, uint32_t slot, uint32_t index, unsigned worker, rusk_tile *tile,
                         rusk_error *err);
     /* One row as f32: embedding lookup. */

@@ -1,6 +1,5 @@
 #include "base/hash.h"
 
-#include "base/io.h"
 #include "support/test.h"
 
 /* Values of the reference implementation (xxhsum -H3, xxhsum -H2 of "abc" and of nothing). */
@@ -44,13 +43,4 @@ TEST(pieces_hash_as_the_whole) {
     }
 }
 
-TEST(same_file) {
-    const char *a = test_path("a"), *b = test_path("b");
-    test_write_file(a, "1", 1);
-    CHECK(rusk_same_file(a, a));
-    CHECK(!rusk_same_file(a, b));
-    test_write_file(b, "1", 1);
-    CHECK(!rusk_same_file(a, b));
-}
-
-TEST_MAIN(CASE(known_values), CASE(pieces_hash_as_the_whole), CASE(same_file))
+TEST_MAIN(CASE(known_values), CASE(pieces_hash_as_the_whole))
