@@ -163,8 +163,9 @@ typedef struct cli_progress {
     double started, last;
 } cli_progress;
 
-/* A bar on stderr, where that is a terminal. Takes over interrupts: the operation is cancelled. */
-void cli_progress_begin(cli_progress *progress);
+/* A bar on stderr, where that is a terminal. From now on an interrupt cancels the operation; where
+ * it writes nothing that would stay, a second one ends the program at once. */
+void cli_progress_begin(cli_progress *progress, bool writes);
 /* The callback; user is the cli_progress. */
 bool cli_progress_step(void *user, const char *stage, uint64_t done, uint64_t total);
 /* Removes the bar. */

@@ -10,12 +10,12 @@
 
 static const double INTERVAL_SECONDS = 0.1, ESTIMATE_AFTER_SECONDS = 1.0;
 
-void cli_progress_begin(cli_progress *progress) {
+void cli_progress_begin(cli_progress *progress, bool writes) {
     const char *term = getenv("TERM");
     memset(progress, 0, sizeof *progress);
     progress->visible = isatty(STDERR_FILENO) != 0 && (term == NULL || strcmp(term, "dumb") != 0);
     progress->started = cli_now();
-    cli_interrupt_set(CLI_INTERRUPT_IS_NOTED);
+    cli_interrupt_set(writes ? CLI_INTERRUPT_IS_NOTED : CLI_INTERRUPT_STOPS);
 }
 
 static int terminal_columns(void) {

@@ -106,7 +106,7 @@ static rusk_status run(const bench_options *o, rusk_model *model, bench_result *
         rusk_context_destroy(ctx);
         return err->status = RUSK_NO_MEMORY;
     }
-    cli_progress_begin(&progress);
+    cli_progress_begin(&progress, false);
     for (uint32_t i = 0; i < o->n_repeats && status == RUSK_OK; i++) {
         (void)cli_progress_step(&progress, "measuring", i, o->n_repeats);
         double prefill = feed(ctx, items, o->n_prefill, options.n_batch, info.n_vocab, err);

@@ -156,7 +156,7 @@ static int evaluate(const eval_options *o, rusk_model *model, rusk_model *refere
     options.progress = on_progress;
     options.on_chunk = on_chunk;
     options.user = &user;
-    cli_progress_begin(&user.progress);
+    cli_progress_begin(&user.progress, false);
     rusk_status evaluated = rusk_eval(model, reference, text, len, &options, &result, &err);
     cli_progress_end(&user.progress);
     int status;

@@ -45,7 +45,7 @@ int cli_cmd_export(int argc, char **argv) {
     if (rusk_model_open(&model, positional[0], &options_model, &err) != RUSK_OK) {
         return cli_failed(&err);
     }
-    cli_progress_begin(&progress);
+    cli_progress_begin(&progress, true);
     rusk_status result = rusk_model_export_gguf(model, out, cli_progress_step, &progress, &err);
     cli_progress_end(&progress);
     rusk_model_close(model);

@@ -68,7 +68,7 @@ static double *measure(const rusk_file *file, const inspect_options *o, const ru
         *status = CLI_FAILURE;
         return NULL;
     }
-    cli_progress_begin(&progress);
+    cli_progress_begin(&progress, false);
     for (size_t i = 0; i < info->n_tensors && *status == CLI_OK; i++) {
         entropies[i] = NAN;
         if (o->no_entropy) {

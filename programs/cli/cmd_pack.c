@@ -116,7 +116,7 @@ int cli_cmd_pack(int argc, char **argv) {
     pack.n_threads = o.n_threads;
     pack.progress = cli_progress_step;
     pack.user = &progress;
-    cli_progress_begin(&progress);
+    cli_progress_begin(&progress, true);
     rusk_status result = rusk_pack(o.source, o.out, &pack, &report, &err);
     cli_progress_end(&progress);
     if (result != RUSK_OK) {

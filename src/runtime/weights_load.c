@@ -407,13 +407,15 @@ rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_
     } else {
         place_tensors(w, map, indices, is_vector, place);
         status = load_all(w, indices, is_vector, budget_bytes, pool, err);
+        if (status == RUSK_OK) {
+            measure_scratch(w);
+        }
     }
     rusk_arena_finish(&arena);
     if (status != RUSK_OK) {
         rusk_weights_destroy(w);
         return status;
     }
-    measure_scratch(w);
     *out = w;
     return RUSK_OK;
 }

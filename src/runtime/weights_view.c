@@ -196,6 +196,7 @@ static rusk_status view_row(void *self, uint32_t slot, uint32_t row, unsigned wo
     }
     rusk_tile tile;
     RUSK_TRY(view_tile(self, slot, row / t->tile_rows, worker, &tile, err));
+    RUSK_ASSERT(tile.row_scale != NULL && tile.n_cols > 0);
     symbols_to_f32(&tile, row % t->tile_rows, out);
     return RUSK_OK;
 }

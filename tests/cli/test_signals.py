@@ -63,7 +63,7 @@ class Signals(clitest.Case):
     def test_eval(self):
         text = self.write("text", "some words and more words " * 3000)
         started = time.monotonic()
-        status, err = self.interrupted(["eval", tiny(*BIG), "--text", text],
+        status, err = self.interrupted(["eval", tiny(*BIG), "--text", text, "-c", "64"],
                                        lambda _: time.monotonic() > started + 2)
         self.assertEqual((status, err), (130, "rusk: interrupted\n"))
 
