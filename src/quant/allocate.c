@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 
-/* Measured on one 135M llama (docs/decisions/0120), rounded; keys and values before sharing. A rank
+/* Measured on one 135M llama (docs/decisions/0009), rounded; keys and values before sharing. A rank
  * exponent of 1 is Zipf's law: a row's error weighs as its token is frequent. */
 static const rusk_allocation TABLE[] = {
     /* role, step, rank exponent, rank offset, width exponent, shared */

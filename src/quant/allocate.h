@@ -2,7 +2,7 @@
  *
  * One dial sets the step of the whole model; here stands how much coarser or finer a role's tensors
  * are quantized. With KL ~ sum over roles of c * step^2 and bits ~ -n * log2(step), the best steps
- * have c * step^2 / n equal: step ~ sqrt(n / c). How c was measured: docs/decisions/0120. */
+ * have c * step^2 / n equal: step ~ sqrt(n / c). How c was measured: docs/decisions/0009. */
 #ifndef RUSK_QUANT_ALLOCATE_H
 #define RUSK_QUANT_ALLOCATE_H
 

@@ -4,7 +4,7 @@
  * Rounding at step s puts the magnitudes from (q - 1/2) s to (q + 1/2) s on symbol +-q, so sums
  * over the histogram give the symbols' counts, and those the entropy, for every s: the search for a
  * step reads no weights. Exact but for the split of one bin at each border, and blind to what
- * classes of rows will save (measured: docs/decisions/0121). */
+ * classes of rows will save (measured: docs/decisions/0010). */
 #ifndef RUSK_QUANT_RATE_H
 #define RUSK_QUANT_RATE_H
 

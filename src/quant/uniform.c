@@ -5,7 +5,7 @@
  *
  * A step in proportion to the row's rms gives every row of a tensor the same rate and the same
  * relative error; measured against a step per tensor and mixtures of both, and against a grid
- * without a zero level, in docs/decisions/0120. Values beyond 127 steps are clipped and patched, so
+ * without a zero level, in docs/decisions/0009. Values beyond 127 steps are clipped and patched, so
  * |value - (symbol + delta) * scale| <= scale / 2 for every value within about 2^23 steps. */
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* pretokenize.c - words by PCRE2 (docs/decisions/0101-pcre2.md).
+/* pretokenize.c - words by PCRE2 (docs/decisions/0007-pcre2.md).
  *
  * The expressions are the published ones of the tokenizers, written so that none can backtrack
  * over more than one character: whatever the text, a pass takes linear time. "Space" is spelled out
