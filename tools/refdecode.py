@@ -1,22 +1,27 @@
 #!/usr/bin/python3
 """A second reader of .rusk files, written from docs/format/ alone and plain before fast.
 
-    refdecode.py FILE.rusk [--list] [--check] [--tensor NAME [--symbols] [--out FILE.npy]]
+    refdecode.py FILE.rusk [--list] [--check] [--tokens] [--tensor NAME [--symbols] [--out X.npy]]
 
 --list prints the sections and tensors (also what happens without any option). --check verifies
-every checksum, decodes every tensor and says what it found. --tensor decodes one: as f32 weights,
-or, with --symbols, as whole numbers before offset and scale; --out stores them as a NumPy array. A
-file that breaks the specification: a message on stderr and exit status 1.
+every checksum, decodes every tensor and the vocabulary and says what it found. --tensor decodes
+one: as f32 weights, or, with --symbols, as whole numbers before offset and scale; --out stores them
+as a NumPy array. --tokens prints the vocabulary as a JSON object; a character of a string there
+stands for a byte (Latin-1), a merge for the ids of its two tokens. A file that breaks the
+specification: a message on stderr and exit status 1.
 
 Needs Debian's python3-numpy and python3-xxhash. tests/format/test_refdecode.py runs it against what
 the library wrote.
 """
 import argparse
+import json
 import struct
 import sys
 
 import numpy as np
-import xxhash
+
+from refdecode_reader import Malformed, Reader, expect, hash64
+import refdecode_tokn
 
 PAGE, OVERREAD = 4096, 64
 MAX_SECTIONS, MAX_META, MAX_TENSORS, MAX_DIMS = 64, 65536, 65536, 4
@@ -33,63 +38,6 @@ META = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<B", 
         11: "<q", 12: "<d"}
 BOOL, STRING, ARRAY = 7, 8, 9
 ID_BYTES = b"abcdefghijklmnopqrstuvwxyz0123456789_-."
-
-
-class Malformed(Exception):
-    """The file breaks the specification."""
-
-
-def expect(holds, *what):
-    if not holds:
-        raise Malformed(" ".join(str(w) for w in what))
-
-
-def hash64(data):
-    return xxhash.xxh3_64_intdigest(data)
-
-
-class Reader:
-    """A cursor over the bytes of one section."""
-
-    def __init__(self, data, name):
-        self.data, self.name, self.at = data, name, 0
-
-    def take(self, n):
-        expect(n <= len(self.data) - self.at, self.name, "ends within a field at", self.at)
-        self.at += n
-        return self.data[self.at - n:self.at]
-
-    def number(self, form):
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def u8(self):
-        return self.number("<B")
-
-    def u32(self):
-        return self.number("<I")
-
-    def varint(self):
-        value = 0
-        for i in range(10):
-            byte = self.u8()
-            value |= (byte & 127) << 7 * i
-            if byte < 128:
-                expect(value < 1 << 64, self.name, "varint above 64 bits at", self.at)
-                return value
-        raise Malformed(f"{self.name}: varint of more than 10 bytes at {self.at}")
-
-    def text(self, most, word=False, ident=None):
-        n = self.varint()
-        expect(n <= most, self.name, f"text of {n} bytes, at most {most} expected, at", self.at)
-        value = self.take(n)
-        expect(self.u8() == 0, self.name, "text without its zero byte at", self.at)
-        expect(not (word or ident) or 0 not in value, self.name, "zero byte in a word at", self.at)
-        expect(ident is None or all(b in ident for b in value),
-               self.name, "unexpected byte in", value)
-        return value
-
-    def end(self):
-        expect(self.at == len(self.data), self.name, "has bytes behind its end at", self.at)
 
 
 # --- the container (container.md) ---------------------------------------------------------------
@@ -305,6 +253,11 @@ class Container:
         for t in self.tensors:
             t.read_side(r)
         r.end()
+
+    def vocabulary(self):
+        """The vocabulary, or None in a file that has none."""
+        r = self.section("TOKN")
+        return refdecode_tokn.Vocabulary(r.data) if r.data else None
 
     def block(self, t, b):
         offset, n, digest = t.blocks[b]
@@ -557,6 +510,9 @@ def check(c):
     n_blocks = sum(t.n_blocks for t in c.tensors)
     print(f"{len(c.tensors)} tensors, {n_blocks} blocks: checksums match, "
           f"{n_weights} symbols decoded")
+    v = c.vocabulary()
+    if v is not None:
+        print(f"{len(v.tokens)} tokens, {len(v.merges)} merges, model {v.model}")
     expect(not unknown, "codecs that this reader does not know:", ", ".join(unknown))
 
 
@@ -565,16 +521,21 @@ def main(arguments=None):
     parser.add_argument("file")
     parser.add_argument("--list", action="store_true", help="print sections and tensors")
     parser.add_argument("--check", action="store_true", help="verify checksums, decode everything")
+    parser.add_argument("--tokens", action="store_true", help="print the vocabulary as JSON")
     parser.add_argument("--tensor", help="decode one tensor")
     parser.add_argument("--symbols", action="store_true", help="whole numbers instead of weights")
     parser.add_argument("--out", help="store the tensor as FILE.npy")
     args = parser.parse_args(arguments)
     try:
         c = Container(args.file)
-        if args.list or not (args.check or args.tensor):
+        if args.list or not (args.check or args.tokens or args.tensor):
             print_list(c)
         if args.check:
             check(c)
+        if args.tokens:
+            v = c.vocabulary()
+            expect(v is not None, "no vocabulary")
+            print(json.dumps(v.as_json()))
         if args.tensor is not None:
             expect(args.tensor in c.by_name, "no tensor", args.tensor)
             t = c.by_name[args.tensor]

@@ -4,6 +4,7 @@
 The second decoder knows the documents only, so a disagreement is an error in one of the three."""
 import contextlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import numpy as np
 import xxhash
@@ -20,6 +22,7 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests/oracle")]
 import forward  # noqa: E402
 import refdecode as module  # noqa: E402
+import refdecode_tokn as tokn  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("RUSK_BUILD", ROOT / "build/dev"))
 RUSK = os.environ.get("RUSK", str(BUILD / "rusk"))
@@ -148,6 +151,144 @@ def whole_models(directory):
         check(not different, f"{arch}: weights as exported {' '.join(different)}")
 
 
+class Source(forward.Gguf):
+    """Metadata of a GGUF file with each byte of a string as one character; no tensors."""
+
+    def text(self):
+        return self.take(self.number("<Q")).decode("latin-1")
+
+    def tensor(self, shape, kind, start):
+        return None
+
+
+def bits(scores):
+    return None if scores is None else np.array(scores, np.float32).view(np.uint32).tolist()
+
+
+def vocabularies(directory):
+    """A packed vocabulary, decoded here, is the one of the source. Returns a file with one."""
+    maker = BUILD / "tests/make_tiny"
+    if not os.access(RUSK, os.X_OK) or not maker.exists():
+        print("skipped vocabularies: no rusk or no make_tiny")
+        return None
+    for kind in ("bpe", "spm", "eot"):
+        source, packed = (directory / f"{kind}.{end}" for end in ("gguf", "rusk"))
+        tokenizer = "bpe" if kind == "eot" else kind
+        subprocess.run([maker, "--tokenizer", tokenizer, "-o", source], check=True)
+        if kind == "eot":  # what bos was is the end of turn now, and there is no bos
+            file = source.read_bytes()
+            source.write_bytes(file.replace(b"ggml.bos_token_id", b"ggml.eot_token_id"))
+        subprocess.run([RUSK, "pack", source, "-o", packed], check=True, capture_output=True)
+        code, out, error = refdecode(packed, "--check")
+        check(code == 0 and "tokens, " in out, f"{kind}: {out.strip()}{error.strip()}")
+        code, out, _ = refdecode(packed, "--tokens")
+        found, meta = json.loads(out), Source(source).meta
+
+        def entry(key, absent):
+            return meta.get(f"tokenizer.ggml.{key}", absent)
+
+        check(found["tokens"] == entry("tokens", None), f"{kind}: {len(found['tokens'])} tokens")
+        check(found["types"] == entry("token_type", None), f"{kind}: types")
+        check(bits(found["scores"]) == bits(entry("scores", None)), f"{kind}: scores, bit by bit")
+        merges = [" ".join(found["tokens"][part] for part in merge) for merge in found["merges"]]
+        check(merges == entry("merges", []), f"{kind}: {len(merges)} merges")
+        check(found["model"] == entry("model", None) and found["pre"] == entry("pre", ""),
+              f"{kind}: model and pre-tokenizer")
+        ids = {name: entry(f"{name}_token_id", -1) for name in tokn.IDS}
+        check(all(found[name] == token for name, token in ids.items()), f"{kind}: ids {ids}")
+        check(found["add_bos"] == entry("add_bos_token", None) and not found["add_eos"],
+              f"{kind}: add_bos and add_eos")
+        check("add_space_prefix" not in str(list(meta)) or
+              found["add_space_prefix"] == entry("add_space_prefix", None), f"{kind}: space prefix")
+    return packed
+
+
+def with_vocabulary(good, section):
+    """The file good with another TOKN, which stands behind all other sections."""
+    at, size = struct.unpack_from("<QQ", good, 16)
+    rows = [good[i:i + 32] for i in range(at, at + size, 32) if good[i:i + 4] != b"TOKN"]
+    hash64 = xxhash.xxh3_64_intdigest
+    rows.append(struct.pack("<4sIQQQ", b"TOKN", 1, at, len(section), hash64(section)))
+    table = b"".join(rows)
+    place = struct.pack("<QQQ", at + len(section), len(table), hash64(table))
+    top = good[:16] + place + good[40:56]
+    return top + struct.pack("<Q", hash64(top)) + good[64:at] + section + table
+
+
+def tokn_example():
+    """The section of tokn.md."""
+    text = (ROOT / "docs/format/tokn.md").read_text()
+    rows = re.findall(r"^00\w\w  ((?:[0-9a-f]{2} ?)+)$", text, re.M)
+    return bytes.fromhex("".join(rows))
+
+
+# Byte of the header or the inflated body of tokn.md's example, what to put there, what it breaks.
+BAD_HEADERS = (
+    (0, "02", "version"), (4, "00", "no tokens"), (4, "0000ffff", "tokens"), (6, "11", "tokens"),
+    (10, "11", "merges"), (12, "12", "flags"), (16, "06", "bos"), (16, "feffffff", "a bos of -2"),
+    (16, "ffffffff", "add_bos without bos"), (24, "06", "eot"), (32, "feffffff", "padding of -2"),
+    (36, "01", "reserved"), (44, "33", "model gpt23"), (50, "33", "model with a zero in it"),
+    (40, "00", "an empty model"), (70, "33", "pre with a zero in it"),
+    (56, "33" * 32, "pre without a zero"), (88, "21", "body too short"),
+    (88, "23", "body too long"), (88, "00000004", "body_bytes"),
+    (12, "03", "scores that are not there"), (92, "79", "zlib"),
+    (126, "c1", "sum of the zlib stream"))
+BAD_BODIES = (
+    (0, "07", "type"), (6, "06", "a left id"), (8, "01", "a left id's middle byte"),
+    (11, "80", "a left id's high byte"), (12, "06", "a right id"), (18, "02", "a run too few"),
+    (19, "05", "a run beyond the tokens"), (19, "02", "higher ids"),
+    (20, "01", "a run beyond the merges"), (21, "00", "an empty run"), (22, "04", "a length"),
+    (22, "02", "bytes left over"), (30, "61", "two equal strings"))
+BAD_TAILS = ("00", "0003", "ff" * 10)
+# Whole bodies of six tokens and two merges: types, merges, runs, lengths, strings.
+BAD_MERGE = ("030101010104 010300000000 020100000000 01030001 0301010303", b"<s>ababb<t>")
+TWO_EMPTY = ("030101010104 010300000000 020200000000 01030002 00010100", b"ab")
+EMPTY_MERGE = ("030101010104 010500000000 020000000000 01030001 0001010300", b"ababb")
+
+
+def bad_vocabularies(directory, packed):
+    """What tokn.md forbids is refused here, and by the library where there is a packed model."""
+    good = tokn_example()
+    v = tokn.Vocabulary(good)
+    check(v.tokens == [b"<s>", b"a", b"b", b"ab", b"abb", b"<t>"] and v.pre == b"gpt-2" and
+          v.merges.tolist() == [[1, 2], [3, 2]] and v.types.tolist() == [3, 1, 1, 1, 1, 4] and
+          v.ids == {"bos": 0, "eos": 5, "eot": -1, "unknown": -1, "padding": -1} and
+          (v.add_bos, v.add_eos, v.score_bits) == (True, False, None), "the example of tokn.md")
+    body = zlib.decompress(good[92:])
+
+    def patched(data, at, value):
+        return data[:at] + bytes.fromhex(value) + data[at + len(value) // 2:]
+
+    def section(inflated):
+        return good[:88] + struct.pack("<I", len(inflated)) + zlib.compress(inflated)
+
+    cases = [(patched(good, at, value), what) for at, value, what in BAD_HEADERS]
+    cases += [(section(patched(body, at, value)), what) for at, value, what in BAD_BODIES]
+    cases += [(section(body + bytes.fromhex(tail)), "bytes behind the body") for tail in BAD_TAILS]
+    cases += [(good[:n], f"a section cut at {n}") for n in (1, 91, 92, 100, 126)]
+    cases += [(good + b"\0", "a byte behind the stream"), (section(body[:-1]), "a byte too few")]
+
+    def whole(numbers, strings):
+        return section(bytes.fromhex(numbers) + strings)
+
+    cases += [(whole(*BAD_MERGE), "a merge without token"),
+              (whole(*EMPTY_MERGE), "a merge of nothing")]
+    fine = [(good, "the example"), (whole(*TWO_EMPTY), "two empty tokens")]
+    for data, what in fine + cases:
+        error = "accepted"
+        try:
+            tokn.Vocabulary(data)
+        except module.Malformed as malformed:
+            error = str(malformed)
+        wanted = (data, what) in fine
+        check((error == "accepted") == wanted, f"vocabulary: {what}: {error}")
+        if packed is not None:
+            path = directory / "other.rusk"
+            path.write_bytes(with_vocabulary(packed.read_bytes(), data))
+            run = subprocess.run([RUSK, "tokenize", path, "abb"], capture_output=True, check=False)
+            check(run.returncode == (0 if wanted else 1), f"the library agrees: {what}")
+
+
 def main():
     writer = BUILD / "tests/test_container_files"
     if not writer.exists():
@@ -164,6 +305,7 @@ def main():
         damage(path, directory)
         examples(directory)
         whole_models(directory)
+        bad_vocabularies(directory, vocabularies(directory))
     print(f"{failures} failed")
     return 1 if failures else 0
 
