@@ -34,3 +34,19 @@ uint32_t rusk_codec_block_rows(uint32_t n_rows, uint32_t n_cols) {
     uint64_t n_blocks = (n_rows + most - 1) / most;
     return (uint32_t)((n_rows + n_blocks - 1) / n_blocks);
 }
+
+rusk_status rusk_decoder_init(rusk_decoder *d, const rusk_codec_tables *tables,
+                              const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
+                              rusk_error *err) {
+    if (shape->n_rows == 0 || shape->n_cols == 0) {
+        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                         "block: expected at least one row and column, found %u x %u",
+                         shape->n_rows, shape->n_cols);
+    }
+    d->tables = tables;
+    d->shape = *shape;
+    d->data = data;
+    d->len_bytes = len_bytes;
+    d->next_row = 0;
+    return RUSK_OK;
+}

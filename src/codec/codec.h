@@ -47,6 +47,23 @@ typedef struct rusk_block_shape {
 /* Opened, validated; immutable, shared by threads. */
 typedef struct rusk_codec_tables rusk_codec_tables;
 
+/* A payload being decoded, row after row. The memory is the caller's (aligned to 64 bytes as the
+ * type asks) and holds nothing that must be released; what it points to must outlive it. */
+#define RUSK_DECODER_STATE 2048
+typedef struct rusk_decoder {
+    const rusk_codec_tables *tables;
+    rusk_block_shape shape;
+    const uint8_t *data;
+    size_t len_bytes;
+    uint32_t next_row;
+    _Alignas(64) uint8_t state[RUSK_DECODER_STATE]; /* the codec's own */
+} rusk_decoder;
+
+/* For codecs: sets all but `state`. INVALID_ARGUMENT where the shape has no rows or columns. */
+rusk_status rusk_decoder_init(rusk_decoder *d, const rusk_codec_tables *tables,
+                              const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
+                              rusk_error *err);
+
 typedef struct rusk_codec {
     const char *name;
     const char *summary; /* one line for a person */
@@ -73,12 +90,18 @@ typedef struct rusk_codec {
      * a code in its row's table: INVALID_ARGUMENT. */
     rusk_status (*encode)(const rusk_codec_tables *tables, const rusk_block_shape *shape,
                           const int8_t *symbols, rusk_strbuf *out, rusk_error *err);
-    /* Decodes rows of len_bytes of data (RUSK_CODEC_OVERREAD more are readable) to out, row stride
-     * `stride` >= n_cols; columns n_cols..stride-1 are left alone. Any bytes are safe: damaged ones
-     * give FORMAT with the byte offset, never a crash. Uses no heap. */
-    rusk_status (*decode)(const rusk_codec_tables *tables, const rusk_block_shape *shape,
-                          const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
-                          rusk_error *err);
+    /* Validates a payload's layout (RUSK_CODEC_OVERREAD bytes past it are readable) and prepares to
+     * decode its first row. */
+    rusk_status (*begin)(rusk_decoder *d, const rusk_codec_tables *tables,
+                         const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
+                         rusk_error *err);
+    /* The next n_rows rows, no more than are left, of each of n (1 or 2) decoders that share tables
+     * and n_cols: decoder i's go to out[i], row stride `stride` >= n_cols; columns n_cols..stride-1
+     * are left alone. After a block's last row its end is verified. Codecs advance two together
+     * where that is faster. Any bytes are safe: damaged ones give FORMAT with the byte offset, and
+     * *failed is the index of the decoder at fault; none of them can go on then. Uses no heap. */
+    rusk_status (*rows)(rusk_decoder *const *d, unsigned n, uint32_t n_rows, int8_t *const *out,
+                        size_t stride, unsigned *failed, rusk_error *err);
 } rusk_codec;
 
 /* The registry: index 0 .. count-1; find by name, NULL where unknown. */
@@ -101,11 +124,32 @@ rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *
                               const rusk_patch *patches, size_t n_patches, rusk_strbuf *out,
                               rusk_error *err);
 /* Number of patches in a stored block, of both kinds, validated against its length: at most
- * n_rows * n_cols. An upper bound of what rusk_block_decode gives. */
+ * n_rows * n_cols. An upper bound of what decoding gives. */
 rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
                                    const rusk_block_shape *shape, size_t *n, rusk_error *err);
-/* Decodes symbols to out (-127..127, row stride `stride`) and outliers to patches, which has room
- * for rusk_block_patch_count entries; *n_patches is how many came. No heap; any bytes are safe. */
+/* A stored block being decoded, row after row; like rusk_decoder. */
+typedef struct rusk_block_decoder {
+    const rusk_codec *codec;
+    const uint8_t *data, *list; /* the block; its patch list from the next patch but one on */
+    size_t n_patches_left;      /* the next one included: */
+    rusk_patch next;
+    rusk_decoder decoder;
+} rusk_block_decoder;
+
+/* Finds and validates the parts of a block (RUSK_CODEC_OVERREAD bytes past it are readable) and
+ * prepares to decode its first row. */
+rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
+                             const rusk_codec_tables *tables, const rusk_block_shape *shape,
+                             const uint8_t *data, size_t len_bytes, rusk_error *err);
+/* The next n_rows rows of each of n (1 or 2) blocks that share codec, tables and n_cols, as
+ * rusk_codec.rows gives them. Symbols -127..127 go to out[i], outliers to patches[i], n_patches[i]
+ * of them, their positions relative to the first of these rows. Room for rusk_block_patch_count
+ * entries, or for n_rows * n_cols where that is less, is enough. INVALID_ARGUMENT where fewer than
+ * n_rows rows are left. */
+rusk_status rusk_block_rows(rusk_block_decoder *const *d, unsigned n, uint32_t n_rows,
+                            int8_t *const *out, size_t stride, rusk_patch *const *patches,
+                            size_t *n_patches, unsigned *failed, rusk_error *err);
+/* All rows of a block: begin and rows in one. */
 rusk_status rusk_block_decode(const rusk_codec *codec, const rusk_codec_tables *tables,
                               const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
                               int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,

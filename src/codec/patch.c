@@ -151,34 +151,6 @@ static rusk_status read_count(rusk_reader *in, const rusk_block_shape *shape, ui
     return RUSK_OK;
 }
 
-/* Most are one byte long. */
-static uint64_t read_varint(rusk_reader *in) {
-    if (in->pos < in->len_bytes && in->data[in->pos] < 0x80 && !in->bad) {
-        return in->data[in->pos++];
-    }
-    return rusk_reader_varint(in);
-}
-
-/* Advances *position from the last patch's place + 1 to this one's + 1. */
-static rusk_status read_patch(rusk_reader *in, const rusk_block_shape *shape, uint64_t *position,
-                              rusk_patch *patch, rusk_error *err) {
-    uint64_t end = (uint64_t)shape->n_rows * shape->n_cols, left = end - *position;
-    uint64_t gap = read_varint(in), coded = read_varint(in);
-    if (!rusk_reader_ok(in) || gap >= left || coded == 0 ||
-        coded > (uint64_t)2 * RUSK_PATCH_MAX_DELTA) {
-        return rusk_fail(err, RUSK_FORMAT, in->pos,
-                         "patch list: expected a gap below %llu and a delta within +-%d but 0, "
-                         "found gap %llu, coded delta %llu",
-                         (unsigned long long)left, RUSK_PATCH_MAX_DELTA, (unsigned long long)gap,
-                         (unsigned long long)coded);
-    }
-    *patch = (rusk_patch){.position = (uint32_t)(*position + gap),
-                          .delta = (coded & 1) != 0 ? -(int32_t)((coded + 1) / 2)
-                                                    : (int32_t)(coded / 2)};
-    *position += gap + 1;
-    return RUSK_OK;
-}
-
 rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
                                    const rusk_block_shape *shape, size_t *n, rusk_error *err) {
     rusk_reader in = rusk_reader_over(data, len_bytes);
@@ -188,17 +160,88 @@ rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
     return RUSK_OK;
 }
 
-/* Adds what stays within -127..127 to the symbols and gives the rest. The list is known to be
- * sound. */
-static rusk_status apply_patches(rusk_reader *list, const rusk_block_shape *shape, uint64_t count,
-                                 int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,
-                                 rusk_error *err) {
-    uint64_t position = 0, row_start = 0;
-    rusk_patch patch = {0};
-    for (uint64_t i = 0; i < count; i++) {
-        RUSK_TRY(read_patch(list, shape, &position, &patch, err));
-        while (patch.position - row_start >= shape->n_cols) { /* rows are few, divisions slow */
-            row_start += shape->n_cols;
+/* The byte after n varints, NULL where they do not end before `end`. */
+static const uint8_t *skip_varints(const uint8_t *at, const uint8_t *end, uint64_t n) {
+    const uint64_t ones = 0x0101010101010101U;
+    while (n >= 8 && end - at >= 8) { /* a varint's last byte has its highest bit clear */
+        n -= ((~rusk_load_u64(at) >> 7 & ones) * ones) >> 56;
+        at += 8;
+    }
+    for (; n > 0 && at < end; at++) {
+        n -= *at < 0x80;
+    }
+    return n == 0 ? at : NULL;
+}
+
+/* Reads the patch after d->next, whose position + 1 is `from`. */
+static rusk_status read_patch(rusk_block_decoder *d, uint64_t from, rusk_error *err) {
+    const rusk_block_shape *shape = &d->decoder.shape;
+    rusk_reader in = rusk_reader_over(d->list, (size_t)(d->decoder.data - d->list));
+    uint64_t left = (uint64_t)shape->n_rows * shape->n_cols - from;
+    uint64_t gap = rusk_reader_varint(&in), coded = rusk_reader_varint(&in);
+    d->list += in.pos;
+    if (!rusk_reader_ok(&in) || gap >= left || coded == 0 ||
+        coded > (uint64_t)2 * RUSK_PATCH_MAX_DELTA) {
+        return rusk_fail(err, RUSK_FORMAT, (uint64_t)(d->list - d->data),
+                         "patch list: expected a gap below %llu and a delta within +-%d but 0, "
+                         "found gap %llu, coded delta %llu",
+                         (unsigned long long)left, RUSK_PATCH_MAX_DELTA, (unsigned long long)gap,
+                         (unsigned long long)coded);
+    }
+    d->next.position = (uint32_t)(from + gap);
+    d->next.delta = (coded & 1) != 0 ? -(int32_t)((coded + 1) / 2) : (int32_t)(coded / 2);
+    return RUSK_OK;
+}
+
+/* An error in the payload, its offset in the block. */
+static rusk_status fail_inside(const rusk_block_decoder *d, rusk_status status,
+                               const rusk_error *inner, rusk_error *err) {
+    uint64_t off = inner->offset;
+    off += off == RUSK_NO_OFFSET ? 0 : (uint64_t)(d->decoder.data - d->data);
+    return rusk_fail(err, status, off, "%s", inner->message);
+}
+
+rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
+                             const rusk_codec_tables *tables, const rusk_block_shape *shape,
+                             const uint8_t *data, size_t len_bytes, rusk_error *err) {
+    rusk_reader in = rusk_reader_over(data, len_bytes);
+    uint64_t count;
+    rusk_error inner;
+    if ((uint64_t)shape->n_rows * shape->n_cols > UINT32_MAX) {
+        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                         "block: expected at most 2^32 - 1 symbols, found %u x %u", shape->n_rows,
+                         shape->n_cols);
+    }
+    RUSK_TRY(read_count(&in, shape, &count, err));
+    d->codec = codec;
+    d->data = data;
+    d->list = data + in.pos;
+    d->n_patches_left = (size_t)count;
+    const uint8_t *payload = skip_varints(d->list, data + len_bytes, 2 * count);
+    if (payload == NULL) {
+        return rusk_fail(err, RUSK_FORMAT, len_bytes,
+                         "patch list: expected %llu patches, found the block's end",
+                         (unsigned long long)count);
+    }
+    rusk_status status = codec->begin(&d->decoder, tables, shape, payload,
+                                      len_bytes - (size_t)(payload - data), &inner);
+    if (status != RUSK_OK) {
+        d->decoder.data = payload;
+        return fail_inside(d, status, &inner, err);
+    }
+    return count > 0 ? read_patch(d, 0, err) : RUSK_OK;
+}
+
+/* Adds what stays within -127..127 to the last n_rows rows decoded and gives the rest. */
+static rusk_status apply_patches(rusk_block_decoder *d, uint32_t n_rows, int8_t *out, size_t stride,
+                                 rusk_patch *patches, size_t *n_patches, rusk_error *err) {
+    uint32_t n_cols = d->decoder.shape.n_cols;
+    uint64_t first = (uint64_t)(d->decoder.next_row - n_rows) * n_cols, row_start = first;
+    uint64_t end = first + (uint64_t)n_rows * n_cols;
+    while (d->n_patches_left > 0 && d->next.position < end) {
+        rusk_patch patch = d->next;
+        while (patch.position - row_start >= n_cols) { /* rows are few, divisions slow */
+            row_start += n_cols;
             out += stride;
         }
         int8_t *at = out + (patch.position - row_start);
@@ -206,8 +249,38 @@ static rusk_status apply_patches(rusk_reader *list, const rusk_block_shape *shap
         if (value >= -RUSK_CODEC_MAX_SYMBOL && value <= RUSK_CODEC_MAX_SYMBOL) {
             *at = (int8_t)value;
         } else {
-            patches[(*n_patches)++] = patch;
+            patches[(*n_patches)++] =
+                (rusk_patch){.position = (uint32_t)(patch.position - first), .delta = patch.delta};
         }
+        if (--d->n_patches_left > 0) {
+            RUSK_TRY(read_patch(d, (uint64_t)patch.position + 1, err));
+        }
+    }
+    return RUSK_OK;
+}
+
+rusk_status rusk_block_rows(rusk_block_decoder *const *d, unsigned n, uint32_t n_rows,
+                            int8_t *const *out, size_t stride, rusk_patch *const *patches,
+                            size_t *n_patches, unsigned *failed, rusk_error *err) {
+    rusk_decoder *decoders[2] = {NULL, NULL};
+    rusk_error inner;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t left = d[i]->decoder.shape.n_rows - d[i]->decoder.next_row;
+        n_patches[i] = 0;
+        decoders[i] = &d[i]->decoder;
+        if (n_rows > left) {
+            *failed = i;
+            return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                             "block: expected at most %u rows, those left, found %u", left, n_rows);
+        }
+    }
+    rusk_status status = d[0]->codec->rows(decoders, n, n_rows, out, stride, failed, &inner);
+    if (status != RUSK_OK) {
+        return fail_inside(d[*failed], status, &inner, err);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        *failed = i;
+        RUSK_TRY(apply_patches(d[i], n_rows, out[i], stride, patches[i], &n_patches[i], err));
     }
     return RUSK_OK;
 }
@@ -216,26 +289,9 @@ rusk_status rusk_block_decode(const rusk_codec *codec, const rusk_codec_tables *
                               const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
                               int8_t *out, size_t stride, rusk_patch *patches, size_t *n_patches,
                               rusk_error *err) {
-    rusk_reader in = rusk_reader_over(data, len_bytes);
-    uint64_t count, position = 0;
-    rusk_patch patch = {0};
+    rusk_block_decoder decoder, *d = &decoder;
+    unsigned failed;
     *n_patches = 0;
-    if ((uint64_t)shape->n_rows * shape->n_cols > UINT32_MAX) {
-        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
-                         "block: expected at most 2^32 - 1 symbols, found %u x %u", shape->n_rows,
-                         shape->n_cols);
-    }
-    RUSK_TRY(read_count(&in, shape, &count, err));
-    rusk_reader list = in;
-    for (uint64_t i = 0; i < count; i++) { /* the payload starts where the list ends */
-        RUSK_TRY(read_patch(&in, shape, &position, &patch, err));
-    }
-    rusk_error inner;
-    rusk_status status =
-        codec->decode(tables, shape, data + in.pos, len_bytes - in.pos, out, stride, &inner);
-    if (status != RUSK_OK) {
-        uint64_t off = inner.offset == RUSK_NO_OFFSET ? inner.offset : inner.offset + in.pos;
-        return rusk_fail(err, status, off, "%s", inner.message);
-    }
-    return apply_patches(&list, shape, count, out, stride, patches, n_patches, err);
+    RUSK_TRY(rusk_block_begin(d, codec, tables, shape, data, len_bytes, err));
+    return rusk_block_rows(&d, 1, shape->n_rows, &out, stride, &patches, n_patches, &failed, err);
 }

@@ -47,15 +47,25 @@ static inline uint32_t refill(rusk_rans_run *run, uint32_t x) {
     return x << 16 | word;
 }
 
-static rusk_status begin(rusk_rans_run *run, const rusk_codec_tables *tables,
+/* What a rusk_decoder holds. */
+typedef struct rans_state {
+    rusk_rans_run run;
+    rusk_rans_steps steps;
+} rans_state;
+
+_Static_assert(sizeof(rans_state) <= RUSK_DECODER_STATE, "a decoder's state holds it");
+
+static rans_state *state_of(rusk_decoder *d) {
+    return (rans_state *)(void *)d->state;
+}
+
+static rusk_status begin(rusk_decoder *d, const rusk_codec_tables *tables,
                          const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
                          rusk_error *err) {
     size_t n_lanes = lanes_of(shape);
-    if (shape->n_rows == 0 || shape->n_cols == 0) {
-        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
-                         "block: expected at least one row and column, found %u x %u",
-                         shape->n_rows, shape->n_cols);
-    }
+    rusk_rans_run *run = &state_of(d)->run;
+    RUSK_TRY(rusk_decoder_init(d, tables, shape, data, len_bytes, err));
+    state_of(d)->steps = rusk_rans_of(tables)->steps;
     for (size_t r = 0; r < shape->n_rows; r++) {
         if (class_of_row(tables, shape, r) == NULL) {
             return rusk_fail(err, RUSK_FORMAT, 0,
@@ -139,28 +149,36 @@ rusk_rans_steps rusk_rans_steps_for(uint32_t cpu_mask) {
     return rusk_rans_steps_ref;
 }
 
+static rusk_status rows_of(rusk_decoder *d, uint32_t n_rows, int8_t *out, size_t stride,
+                           rusk_error *err) {
+    rans_state *s = state_of(d);
+    size_t n_cols = d->shape.n_cols;
+    for (uint32_t r = 0; r < n_rows; r++, out += stride) {
+        const uint32_t *slots = class_of_row(d->tables, &d->shape, d->next_row++)->slots;
+        size_t c = s->steps(&s->run, slots, n_cols / RUSK_RANS_LANES, out) * RUSK_RANS_LANES;
+        for (; c < n_cols; c += RUSK_RANS_LANES) {
+            careful_step(&s->run, slots, RUSK_MIN(n_cols - c, (size_t)RUSK_RANS_LANES), out + c);
+        }
+    }
+    return d->next_row == d->shape.n_rows ? end(&s->run, d->data, err) : RUSK_OK;
+}
+
+static rusk_status rows(rusk_decoder *const *d, unsigned n, uint32_t n_rows, int8_t *const *out,
+                        size_t stride, unsigned *failed, rusk_error *err) {
+    for (unsigned i = 0; i < n; i++) {
+        *failed = i;
+        RUSK_TRY(rows_of(d[i], n_rows, out[i], stride, err));
+    }
+    return RUSK_OK;
+}
+
 rusk_status rusk_rans_decode_with(rusk_rans_steps steps, const rusk_codec_tables *tables,
                                   const rusk_block_shape *shape, const uint8_t *data,
                                   size_t len_bytes, int8_t *out, size_t stride, rusk_error *err) {
-    rusk_rans_run run = {0};
-    RUSK_TRY(begin(&run, tables, shape, data, len_bytes, err));
-    for (size_t r = 0; r < shape->n_rows; r++) {
-        const uint32_t *slots = rusk_rans_of(tables)->at[shape->row_classes[r]]->slots;
-        int8_t *row = out + r * stride;
-        size_t c = steps(&run, slots, shape->n_cols / RUSK_RANS_LANES, row) * RUSK_RANS_LANES;
-        for (; c < shape->n_cols; c += RUSK_RANS_LANES) {
-            size_t n = RUSK_MIN(shape->n_cols - c, (size_t)RUSK_RANS_LANES);
-            careful_step(&run, slots, n, row + c);
-        }
-    }
-    return end(&run, data, err);
-}
-
-static rusk_status decode(const rusk_codec_tables *tables, const rusk_block_shape *shape,
-                          const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
-                          rusk_error *err) {
-    return rusk_rans_decode_with(rusk_rans_of(tables)->steps, tables, shape, data, len_bytes, out,
-                                 stride, err);
+    rusk_decoder d;
+    RUSK_TRY(begin(&d, tables, shape, data, len_bytes, err));
+    state_of(&d)->steps = steps;
+    return rows_of(&d, shape->n_rows, out, stride, err);
 }
 
 /* --- encoding ------------------------------------------------------------------------------- */
@@ -323,5 +341,6 @@ const rusk_codec rusk_codec_rans = {
     .close_tables = close_tables,
     .fold = fold,
     .encode = encode,
-    .decode = decode,
+    .begin = begin,
+    .rows = rows,
 };

@@ -54,7 +54,7 @@ rusk_status rusk_rans_build_tables(const rusk_hist *hist, rusk_strbuf *blob, rus
 rusk_status rusk_rans_open_tables(rusk_codec_tables **out, rusk_alloc *alloc, const uint8_t *blob,
                                   size_t len_bytes, rusk_error *err);
 
-/* rusk_codec.decode with this variant. */
+/* All rows of a payload with this variant. */
 rusk_status rusk_rans_decode_with(rusk_rans_steps steps, const rusk_codec_tables *tables,
                                   const rusk_block_shape *shape, const uint8_t *data,
                                   size_t len_bytes, int8_t *out, size_t stride, rusk_error *err);

@@ -314,34 +314,23 @@ static bool padding_is_zero(const uint8_t *group, unsigned width, size_t n_used)
     return n_used == 0 || rest >> n_used == 0;
 }
 
-static rusk_status decode_class(const raw_tables *t, unsigned c, const rusk_block_shape *shape,
-                                const uint8_t *from, uint64_t off_bytes, int8_t *out, size_t stride,
-                                rusk_error *err) {
-    plane_reader p = {
-        .groups = t->groups, .next = from, .width = t->width[c], .lowest = t->lowest[c]};
-    for (size_t r = 0; r < shape->n_rows; r++) {
-        if (shape->row_classes[r] != c) {
-            continue;
-        }
-        read_codes(&p, out + r * stride, shape->n_cols);
-        if (p.width == MAX_WIDTH && has_minus_128(out + r * stride, shape->n_cols)) {
-            return rusk_fail(err, RUSK_FORMAT, off_bytes,
-                             "raw block, row %zu: expected symbols -127 to 127, found -128", r);
-        }
-    }
-    if (p.n_held > 0 && !padding_is_zero(p.next - (size_t)8 * p.width, p.width, GROUP - p.n_held)) {
-        return rusk_fail(
-            err, RUSK_FORMAT, off_bytes + (uint64_t)(p.next - from),
-            "raw block, class %u: expected zero bits after the last code, found others", c);
-    }
-    return RUSK_OK;
+/* What a rusk_decoder holds: a reader for each class of the block. */
+typedef struct raw_state {
+    plane_reader readers[RUSK_CODEC_CLASSES];
+} raw_state;
+
+_Static_assert(sizeof(raw_state) <= RUSK_DECODER_STATE, "a decoder's state holds it");
+
+static raw_state *state_of(rusk_decoder *d) {
+    return (raw_state *)(void *)d->state;
 }
 
-static rusk_status decode(const rusk_codec_tables *tables, const rusk_block_shape *shape,
-                          const uint8_t *data, size_t len_bytes, int8_t *out, size_t stride,
-                          rusk_error *err) {
+static rusk_status begin(rusk_decoder *d, const rusk_codec_tables *tables,
+                         const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
+                         rusk_error *err) {
     const raw_tables *t = raw_of(tables);
-    uint64_t n_codes[RUSK_CODEC_CLASSES], need = 0, off = 0;
+    uint64_t n_codes[RUSK_CODEC_CLASSES], need = 0;
+    RUSK_TRY(rusk_decoder_init(d, tables, shape, data, len_bytes, err));
     RUSK_TRY(count_codes(t, shape, RUSK_FORMAT, n_codes, err));
     for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
         need += (n_codes[c] + GROUP - 1) / GROUP * 8 * t->width[c];
@@ -351,10 +340,50 @@ static rusk_status decode(const rusk_codec_tables *tables, const rusk_block_shap
                          (unsigned long long)need, len_bytes);
     }
     for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
-        if (n_codes[c] > 0) {
-            RUSK_TRY(decode_class(t, c, shape, data + off, off, out, stride, err));
-            off += (n_codes[c] + GROUP - 1) / GROUP * 8 * t->width[c];
+        plane_reader *p = &state_of(d)->readers[c];
+        p->groups = t->groups;
+        p->next = data;
+        p->width = t->width[c];
+        p->lowest = t->lowest[c];
+        p->n_held = 0;
+        data += (n_codes[c] + GROUP - 1) / GROUP * 8 * t->width[c];
+    }
+    return RUSK_OK;
+}
+
+static rusk_status end(rusk_decoder *d, rusk_error *err) {
+    for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
+        const plane_reader *p = &state_of(d)->readers[c];
+        if (p->n_held > 0 &&
+            !padding_is_zero(p->next - (size_t)8 * p->width, p->width, GROUP - p->n_held)) {
+            return rusk_fail(
+                err, RUSK_FORMAT, (uint64_t)(p->next - d->data),
+                "raw block, class %u: expected zero bits after the last code, found others", c);
         }
+    }
+    return RUSK_OK;
+}
+
+static rusk_status rows_of(rusk_decoder *d, uint32_t n_rows, int8_t *out, size_t stride,
+                           rusk_error *err) {
+    for (uint32_t r = 0; r < n_rows; r++, out += stride) {
+        plane_reader *p = &state_of(d)->readers[d->shape.row_classes[d->next_row++]];
+        uint64_t off = (uint64_t)(p->next - d->data);
+        read_codes(p, out, d->shape.n_cols);
+        if (p->width == MAX_WIDTH && has_minus_128(out, d->shape.n_cols)) {
+            return rusk_fail(err, RUSK_FORMAT, off,
+                             "raw block, row %u: expected symbols -127 to 127, found -128",
+                             d->next_row - 1);
+        }
+    }
+    return d->next_row == d->shape.n_rows ? end(d, err) : RUSK_OK;
+}
+
+static rusk_status rows(rusk_decoder *const *d, unsigned n, uint32_t n_rows, int8_t *const *out,
+                        size_t stride, unsigned *failed, rusk_error *err) {
+    for (unsigned i = 0; i < n; i++) {
+        *failed = i;
+        RUSK_TRY(rows_of(d[i], n_rows, out[i], stride, err));
     }
     return RUSK_OK;
 }
@@ -375,5 +404,6 @@ const rusk_codec rusk_codec_raw = {
     .close_tables = close_tables,
     .fold = fold,
     .encode = encode,
-    .decode = decode,
+    .begin = begin,
+    .rows = rows,
 };

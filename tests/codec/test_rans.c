@@ -11,6 +11,10 @@ TEST(round_trips) {
     codec_check_round_trips(rans());
 }
 
+TEST(pieces) {
+    codec_check_pieces(rans());
+}
+
 TEST(guard_pages) {
     codec_check_guard_pages(rans());
 }
@@ -72,6 +76,6 @@ TEST(worked_example) {
     codec_check_golden(rans(), BLOB, sizeof BLOB, BLOCK, sizeof BLOCK);
 }
 
-TEST_MAIN(CASE(worked_example), CASE(round_trips), CASE(guard_pages), CASE(truncation),
-          CASE(random_damage), CASE(table_damage), CASE(out_of_memory), CASE(bad_arguments),
-          CASE(cost_is_near_the_entropy))
+TEST_MAIN(CASE(worked_example), CASE(round_trips), CASE(pieces), CASE(guard_pages),
+          CASE(truncation), CASE(random_damage), CASE(table_damage), CASE(out_of_memory),
+          CASE(bad_arguments), CASE(cost_is_near_the_entropy))

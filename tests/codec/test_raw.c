@@ -10,6 +10,10 @@ TEST(round_trips) {
     codec_check_round_trips(raw());
 }
 
+TEST(pieces) {
+    codec_check_pieces(raw());
+}
+
 TEST(guard_pages) {
     codec_check_guard_pages(raw());
 }
@@ -45,5 +49,6 @@ TEST(worked_example) {
     codec_check_golden(raw(), BLOB, sizeof BLOB, BLOCK, sizeof BLOCK);
 }
 
-TEST_MAIN(CASE(worked_example), CASE(round_trips), CASE(guard_pages), CASE(truncation),
-          CASE(random_damage), CASE(table_damage), CASE(out_of_memory), CASE(bad_arguments))
+TEST_MAIN(CASE(worked_example), CASE(round_trips), CASE(pieces), CASE(guard_pages),
+          CASE(truncation), CASE(random_damage), CASE(table_damage), CASE(out_of_memory),
+          CASE(bad_arguments))

@@ -165,6 +165,149 @@ void codec_check_round_trips(const rusk_codec *codec) {
     }
 }
 
+enum { PIECE_ROWS = 9 };
+
+/* One of two decoders that go in step: the whole block, decoded at once, is what to expect. */
+typedef struct pieces {
+    rusk_block_decoder d;
+    rusk_block_shape shape;
+    uint8_t *data;
+    size_t len, n_whole, n_seen;
+    int8_t *whole, *piece;
+    rusk_patch *whole_patches, *patches;
+} pieces;
+
+static void pieces_init(pieces *p, const rusk_codec *codec, const codec_block *b,
+                        const codec_case *c, uint32_t row0, uint32_t n_rows) {
+    size_t n_cols = c->shape.n_cols, n = n_rows * n_cols, n_before = 0, n_patches = 0;
+    rusk_strbuf data;
+    rusk_alloc alloc;
+    rusk_error err;
+    rusk_patch *patches = malloc(n * sizeof *patches);
+    p->shape = (rusk_block_shape){n_rows, (uint32_t)n_cols, c->classes + row0};
+    for (; n_before < c->n_patches && c->patches[n_before].position < row0 * n_cols; n_before++) {
+    }
+    for (size_t i = n_before; i < c->n_patches; i++) {
+        patches[n_patches] = c->patches[i];
+        patches[n_patches].position -= (uint32_t)(row0 * n_cols);
+        n_patches += patches[n_patches].position < n;
+    }
+    rusk_alloc_init(&alloc, NULL);
+    rusk_strbuf_init(&data, &alloc, RUSK_MEM_WEIGHTS);
+    CHECK_OK(rusk_block_encode(codec, b->tables, &p->shape, c->symbols + row0 * n_cols, patches,
+                               n_patches, &data, &err),
+             &err);
+    p->len = data.len_bytes;
+    p->data = malloc(p->len + RUSK_CODEC_OVERREAD);
+    memcpy(p->data, data.data, p->len);
+    memset(p->data + p->len, 0x5A, RUSK_CODEC_OVERREAD);
+    rusk_strbuf_finish(&data);
+    p->whole = malloc(n);
+    p->piece = malloc(PIECE_ROWS * (n_cols + 3));
+    p->whole_patches = patches;
+    p->patches = malloc(n * sizeof *patches);
+    p->n_seen = 0;
+    CHECK_OK(rusk_block_decode(codec, b->tables, &p->shape, p->data, p->len, p->whole, n_cols,
+                               p->whole_patches, &p->n_whole, &err),
+             &err);
+}
+
+static void pieces_finish(pieces *p) {
+    free(p->data);
+    free(p->whole);
+    free(p->piece);
+    free(p->whole_patches);
+    free(p->patches);
+}
+
+static void check_piece(pieces *p, uint32_t n_rows, size_t n_patches) {
+    size_t n_cols = p->shape.n_cols, row0 = p->d.decoder.next_row - n_rows;
+    for (size_t r = 0; r < n_rows; r++) {
+        CHECK_MEM(p->piece + r * (n_cols + 3), p->whole + (row0 + r) * n_cols, n_cols);
+        CHECK_EQ(p->piece[r * (n_cols + 3) + n_cols], 0x55);
+    }
+    for (size_t i = 0; i < n_patches; i++, p->n_seen++) {
+        CHECK(p->n_seen < p->n_whole);
+        CHECK_EQ(p->patches[i].position + row0 * n_cols, p->whole_patches[p->n_seen].position);
+        CHECK_EQ(p->patches[i].delta, p->whole_patches[p->n_seen].delta);
+    }
+}
+
+static void check_in_pieces(const rusk_codec *codec, const codec_block *b, pieces *p, unsigned n,
+                            rusk_rng *rng) {
+    rusk_block_decoder *d[2] = {&p[0].d, &p[1].d};
+    int8_t *out[2] = {p[0].piece, p[1].piece};
+    rusk_patch *patches[2] = {p[0].patches, p[1].patches};
+    size_t n_patches[2];
+    unsigned failed;
+    rusk_error err;
+    for (unsigned i = 0; i < n; i++) {
+        p[i].n_seen = 0;
+        CHECK_OK(
+            rusk_block_begin(&p[i].d, codec, b->tables, &p[i].shape, p[i].data, p[i].len, &err),
+            &err);
+    }
+    for (uint32_t left = p->shape.n_rows, rows; left > 0; left -= rows) {
+        rows = (uint32_t)rusk_rng_below(rng, PIECE_ROWS + 1);
+        rows = RUSK_MIN(left, rows);
+        memset(out[0], 0x55, PIECE_ROWS * (p->shape.n_cols + (size_t)3));
+        memset(out[1], 0x55, PIECE_ROWS * (p->shape.n_cols + (size_t)3));
+        CHECK_OK(rusk_block_rows(d, n, rows, out, p->shape.n_cols + 3, patches, n_patches, &failed,
+                                 &err),
+                 &err);
+        for (unsigned i = 0; i < n; i++) {
+            check_piece(&p[i], rows, n_patches[i]);
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        CHECK_EQ(p[i].n_seen, p[i].n_whole);
+    }
+    CHECK_FAILS(rusk_block_rows(d, n, 1, out, p->shape.n_cols, patches, n_patches, &failed, &err),
+                RUSK_INVALID_ARGUMENT, &err, "expected at most 0 rows");
+}
+
+/* Where the second of two blocks is damaged, the second is named. */
+static void check_fault(const rusk_codec *codec, const codec_block *b, pieces *p) {
+    rusk_block_decoder *d[2] = {&p[0].d, &p[1].d};
+    rusk_patch *patches[2] = {p[0].patches, p[1].patches};
+    int8_t *again = malloc((size_t)p[1].shape.n_rows * p[1].shape.n_cols);
+    int8_t *out[2] = {p[0].whole, again};
+    size_t n_patches[2];
+    unsigned failed = 9;
+    rusk_error err;
+    p[1].data[p[1].len - 1] ^= 0x80;
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(rusk_block_begin(d[i], codec, b->tables, &p[i].shape, p[i].data, p[i].len, &err),
+                 &err);
+    }
+    rusk_status s = rusk_block_rows(d, 2, p->shape.n_rows, out, p->shape.n_cols, patches, n_patches,
+                                    &failed, &err);
+    CHECK(s == RUSK_OK || (s == RUSK_FORMAT && failed == 1));
+    free(again);
+}
+
+void codec_check_pieces(const rusk_codec *codec) {
+    rusk_rng rng = rusk_rng_seed(test_seed());
+    for (size_t i = 0; i < 2 * codec_case_n_shapes(); i++) {
+        uint32_t n_rows, n_cols;
+        codec_case c;
+        codec_block b;
+        pieces p[2];
+        codec_case_shape(i / 2, &n_rows, &n_cols);
+        codec_case_init(&c, &rng, 2 * n_rows, n_cols);
+        codec_block_init(&b, codec, &c);
+        pieces_init(&p[0], codec, &b, &c, 0, n_rows);
+        pieces_init(&p[1], codec, &b, &c, n_rows, n_rows);
+        check_in_pieces(codec, &b, p, 1, &rng);
+        check_in_pieces(codec, &b, p, 2, &rng);
+        check_fault(codec, &b, p);
+        pieces_finish(&p[0]);
+        pieces_finish(&p[1]);
+        codec_block_finish(&b, codec);
+        codec_case_finish(&c);
+    }
+}
+
 /* The block with its over-read at the end of a page; and at a page's start, output at its end. */
 void codec_check_guard_pages(const rusk_codec *codec) {
     rusk_rng rng = rusk_rng_seed(test_seed());
@@ -357,7 +500,8 @@ void codec_check_bad_arguments(const rusk_codec *codec) {
     rusk_codec_tables *tables;
     rusk_hist hist;
     rusk_error err;
-    int8_t out[4], low = -128;
+    rusk_decoder d;
+    int8_t low = -128;
     size_t n;
     rusk_alloc_init(&alloc, NULL);
     rusk_strbuf_init(&blob, &alloc, RUSK_MEM_METADATA);
@@ -386,13 +530,13 @@ void codec_check_bad_arguments(const rusk_codec *codec) {
                 RUSK_INVALID_ARGUMENT, &err, "row 1");
     CHECK_FAILS(codec->encode(tables, &shape, SYMBOLS, &data, &err), RUSK_INVALID_ARGUMENT, &err,
                 "class");
-    CHECK_FAILS(codec->decode(tables, &shape, (const uint8_t *)"", 0, out, 2, &err), RUSK_FORMAT,
-                &err, "row 1: expected a class with a table, found class 4");
+    CHECK_FAILS(codec->begin(&d, tables, &shape, (const uint8_t *)"", 0, &err), RUSK_FORMAT, &err,
+                "row 1: expected a class with a table, found class 4");
     classes[1] = 200; /* no class */
-    CHECK_FAILS(codec->decode(tables, &shape, (const uint8_t *)"", 0, out, 2, &err), RUSK_FORMAT,
-                &err, "row 1: expected a class with a table, found class 200");
+    CHECK_FAILS(codec->begin(&d, tables, &shape, (const uint8_t *)"", 0, &err), RUSK_FORMAT, &err,
+                "row 1: expected a class with a table, found class 200");
     shape.n_rows = 0;
-    CHECK_FAILS(codec->decode(tables, &shape, (const uint8_t *)"", 0, out, 2, &err),
+    CHECK_FAILS(codec->begin(&d, tables, &shape, (const uint8_t *)"", 0, &err),
                 RUSK_INVALID_ARGUMENT, &err, "0 x 2");
     CHECK_FAILS(codec->encode(tables, &shape, SYMBOLS, &data, &err), RUSK_INVALID_ARGUMENT, &err,
                 "0 x 2");

@@ -34,6 +34,8 @@ void codec_block_init(codec_block *b, const rusk_codec *codec, const codec_case 
 void codec_block_finish(codec_block *b, const rusk_codec *codec);
 
 void codec_check_round_trips(const rusk_codec *codec);
+/* Rows in pieces of any height, of one block and of two at once, are those of the whole block. */
+void codec_check_pieces(const rusk_codec *codec);
 void codec_check_guard_pages(const rusk_codec *codec);
 void codec_check_truncation(const rusk_codec *codec);
 void codec_check_damage(const rusk_codec *codec);
