@@ -284,7 +284,8 @@ typedef struct rusk_context rusk_context;
 
 typedef enum rusk_activations {
     RUSK_ACTIVATIONS_INT8 = 0, /* inputs of quantized matrices as int8, a scale per 32 (default) */
-    RUSK_ACTIVATIONS_F32 = 1   /* float inputs everywhere: isolates the loss of the weights */
+    RUSK_ACTIVATIONS_F32 = 1,  /* float inputs everywhere: isolates the loss of the weights */
+    RUSK_ACTIVATIONS_SAME = 2  /* of an evaluation's reference only: as the model's */
 } rusk_activations;
 
 typedef struct rusk_context_options {
@@ -341,6 +342,44 @@ RUSK_API rusk_status rusk_kv_truncate(rusk_context *ctx, int32_t sequence, int32
 RUSK_API uint32_t rusk_kv_length(const rusk_context *ctx, int32_t sequence);
 RUSK_API uint32_t rusk_context_size(const rusk_context *ctx);
 RUSK_API void rusk_context_get_stats(const rusk_context *ctx, rusk_stats *stats);
+
+/* X(name, key, text, is a product with weights): where the time of a pass goes. */
+#define RUSK_STAGE_LIST(X)                                                                         \
+    X(EMBEDDING, "embedding", "embedding lookup", false)                                           \
+    X(NORM, "norm", "norms", false)                                                                \
+    X(QUANTIZE, "quantize", "quantize activations", false)                                         \
+    X(QKV, "qkv", "product q, k, v", true)                                                         \
+    X(ROPE, "rope", "rotary embedding", false)                                                     \
+    X(STORE, "store", "keys and values to the cache", false)                                       \
+    X(ATTENTION, "attention", "attention", false)                                                  \
+    X(OUTPUT, "output", "product attention output", true)                                          \
+    X(ADD, "add", "residuals and biases", false)                                                   \
+    X(GATE_UP, "gate_up", "product gate, up", true)                                                \
+    X(ACTIVATION, "activation", "activation function", false)                                      \
+    X(DOWN, "down", "product down", true)                                                          \
+    X(HEAD, "head", "product output head", true)                                                   \
+    X(WAIT, "wait", "waiting for other threads", false)                                            \
+    X(OTHER, "other", "everything else", false)
+
+typedef enum rusk_stage {
+#define X(name, key, text, product) RUSK_STAGE_##name,
+    RUSK_STAGE_LIST(X)
+#undef X
+        RUSK_STAGES
+} rusk_stage;
+
+/* Time of the thread that calls rusk_decode: the stages' sum is how long the passes took. Decoding
+ * of coded weights counts where they are multiplied. Work that other threads do at the same time
+ * shows only as WAIT, which is the hand-over of work and the time until the last one is done. */
+typedef struct rusk_profile {
+    uint64_t n_passes, n_tokens;
+    double seconds[RUSK_STAGES];
+} rusk_profile;
+
+/* From the next rusk_decode on, time is added to *profile, which the caller zeroes and keeps until
+ * another one is set, or NULL: none (the default, which costs nothing). Successful passes count
+ * in n_passes and n_tokens; failed ones only in the times. */
+RUSK_API void rusk_context_set_profile(rusk_context *ctx, rusk_profile *profile);
 
 /* ---------------------------------------------------------------------------------------------
  * Sampling
@@ -423,6 +462,8 @@ typedef struct rusk_eval_options {
     /* Called after each chunk with the running perplexity; may be NULL. */
     void (*on_chunk)(void *user, uint32_t chunk, double perplexity);
     void *user;
+    /* What the reference computes with; default RUSK_ACTIVATIONS_SAME. */
+    rusk_activations reference_activations;
 } rusk_eval_options;
 
 /* All means are over scored tokens; standard errors are those of the mean. KL fields are of the
@@ -442,8 +483,9 @@ RUSK_API void rusk_eval_options_default(rusk_eval_options *options);
 /* Perplexity of `model` on a text and, where reference is not NULL, KL divergence from it. Exactly
  * as llama.cpp's perplexity tool counts: chunks of chunk_tokens, second half scored, BOS replaces a
  * chunk's first token only where the model asks for BOS. The two models must have the same
- * vocabulary. Errors: INVALID_ARGUMENT (text shorter than a chunk; vocabularies differ), as
- * rusk_decode. */
+ * vocabulary; they may be one and the same, which tells what int8 activations cost where the
+ * reference's are f32. Errors: INVALID_ARGUMENT (text shorter than a chunk; vocabularies differ),
+ * as rusk_decode. */
 RUSK_API rusk_status rusk_eval(rusk_model *model, rusk_model *reference, const char *text,
                                size_t len_bytes, const rusk_eval_options *options,
                                rusk_eval_result *result, rusk_error *err);

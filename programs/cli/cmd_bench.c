@@ -1,6 +1,7 @@
 /* cmd_bench.c - rusk bench: prefill and decode speed of a model, and the rates of the codecs. */
 #include <stdlib.h>
 
+#include "cli_profile.h"
 #include "cli_session.h"
 
 enum { CODECS_CAP = 32 };
@@ -9,20 +10,24 @@ static const char ABOUT[] =
     "Measures prefill (a prompt of -p tokens) and decode (-n tokens, one at a time) of a model, "
     "the\n"
     "best of -r runs, and how fast each codec decodes weights of about --bits entropy: to memory,\n"
-    "and fused with the multiplication, on one thread. Times of a busy machine mean little.";
+    "and fused with the multiplication, on one thread. --profile adds where the time of the "
+    "passes\n"
+    "goes, as the calling thread sees it. Times of a busy machine mean little.";
 
 static const char EXAMPLES[] = "  rusk bench model.rusk\n"
+                               "  rusk bench model.rusk -d 100 -n 32 --profile\n"
                                "  rusk bench model.gguf -t 1 -p 128 -n 32 -r 3 --json\n";
 
 typedef struct bench_options {
     const char *model, *activations;
-    uint32_t n_prefill, n_decode, n_repeats, n_threads;
+    uint32_t n_prefill, n_decode, n_depth, n_repeats, n_threads;
     double bits;
-    bool json;
+    bool json, profile;
 } bench_options;
 
 typedef struct bench_result {
     double prefill_tok_s, decode_tok_s;
+    cli_profile prefill, decode; /* --profile */
     rusk_bench_codec codecs[CODECS_CAP];
     size_t n_codecs;
 } bench_result;
@@ -34,12 +39,16 @@ static int parse(int argc, char **argv, bench_options *o) {
          1 << 20, NULL},
         {"-n --n-gen", "N", "tokens to decode (default 128)", CLI_UINT, &o->n_decode, 1, 1 << 20,
          NULL},
+        {"-d --n-depth", "N", "tokens in the context beforehand (default 0)", CLI_UINT, &o->n_depth,
+         0, 1 << 20, NULL},
         {"-r --repetitions", "N", "runs, of which the best counts (default 5)", CLI_UINT,
          &o->n_repeats, 1, 1000, NULL},
         {"-b --bits", "B", "entropy of the codecs' weights (default 4)", CLI_REAL, &o->bits, 1, 7,
          NULL},
         CLI_THREADS_OPTION(o->n_threads),
         CLI_ACTIVATIONS_OPTION(o->activations),
+        {"--profile", NULL, "time by stage, in runs of their own", CLI_FLAG, &o->profile, 0, 0,
+         NULL},
         {"--json", NULL, "the result as JSON", CLI_FLAG, &o->json, 0, 0, NULL},
     };
     const cli_usage usage = {"bench", "MODEL [options]",  ABOUT, EXAMPLES,
@@ -58,71 +67,108 @@ static int parse(int argc, char **argv, bench_options *o) {
     return o->model == NULL ? cli_bad_usage("bench", "expected a model") : CLI_CONTINUE;
 }
 
-/* Feeds n tokens in batches of at most n_batch; seconds, or a negative number where it failed. */
-static double feed(rusk_context *ctx, rusk_batch_item *items, uint32_t n, uint32_t n_batch,
-                   uint32_t n_vocab, rusk_error *err) {
+typedef struct bench_run {
+    rusk_context *ctx;
+    rusk_sampler *sampler;
+    rusk_batch_item *items; /* n_batch */
+    uint32_t n_batch, n_vocab;
+} bench_run;
+
+/* Feeds n tokens behind the first `depth` positions, in batches of at most n_batch; *seconds says
+ * how long it took. With a profile tokens are sampled, too. */
+static rusk_status feed(bench_run *b, uint32_t depth, uint32_t n, uint32_t n_batch,
+                        cli_profile *profile, double *seconds, rusk_error *err) {
     uint32_t token = 12345; /* any walk over the vocabulary will do, the same each time */
-    if (rusk_kv_truncate(ctx, 0, 0, err) != RUSK_OK) {
-        return -1;
-    }
+    rusk_status status = rusk_kv_truncate(b->ctx, 0, (int32_t)depth, err);
     double started = cli_now();
-    for (uint32_t at = 0; at < n; at += n_batch) {
+    for (uint32_t at = 0; status == RUSK_OK && at < n; at += n_batch) {
         uint32_t now = n - at < n_batch ? n - at : n_batch;
         for (uint32_t i = 0; i < now; i++) {
             token = token * 1664525U + 1013904223U;
-            items[i] = (rusk_batch_item){.token = (int32_t)((token >> 8) % n_vocab),
-                                         .position = (int32_t)(at + i),
-                                         .wants_logits = i + 1 == now};
+            b->items[i] = (rusk_batch_item){.token = (int32_t)((token >> 8) % b->n_vocab),
+                                            .position = (int32_t)(depth + at + i),
+                                            .wants_logits = i + 1 == now};
         }
         if (cli_interrupted() != 0) {
-            err->status = RUSK_CANCELLED;
-            return -1;
+            return err->status = RUSK_CANCELLED;
         }
-        if (rusk_decode(ctx, items, now, err) != RUSK_OK) {
-            return -1;
+        status = rusk_decode(b->ctx, b->items, now, err);
+        if (profile != NULL && status == RUSK_OK) {
+            double before = cli_now();
+            (void)rusk_sampler_sample(b->sampler, rusk_logits(b->ctx, now - 1));
+            profile->sampling_seconds += cli_now() - before;
         }
     }
-    return cli_now() - started;
+    *seconds = cli_now() - started;
+    return status;
+}
+
+/* A run behind `depth` positions for its speed, and one for its profile; the best of each counts. */
+static rusk_status measure(bench_run *b, const bench_options *o, uint32_t n, uint32_t n_batch,
+                           double *tok_s, cli_profile *best, rusk_error *err) {
+    double seconds;
+    rusk_status status = feed(b, o->n_depth, n, n_batch, NULL, &seconds, err);
+    if (status == RUSK_OK && seconds > 0 && n / seconds > *tok_s) {
+        *tok_s = n / seconds;
+    }
+    if (status == RUSK_OK && o->profile) {
+        cli_profile profile = {.sampling_seconds = 0};
+        rusk_context_set_profile(b->ctx, &profile.stages);
+        status = feed(b, o->n_depth, n, n_batch, &profile, &seconds, err);
+        rusk_context_set_profile(b->ctx, NULL);
+        if (best->stages.n_passes == 0 ||
+            cli_profile_seconds(&profile.stages) < cli_profile_seconds(&best->stages)) {
+            *best = profile;
+        }
+    }
+    return status;
+}
+
+static rusk_status repeat(bench_run *b, const bench_options *o, bench_result *r, rusk_error *err) {
+    double seconds;
+    cli_progress progress;
+    cli_progress_begin(&progress, false);
+    rusk_status status = feed(b, 0, o->n_depth, b->n_batch, NULL, &seconds, err);
+    for (uint32_t i = 0; i < o->n_repeats && status == RUSK_OK; i++) {
+        (void)cli_progress_step(&progress, "measuring", i, o->n_repeats);
+        status = measure(b, o, o->n_prefill, b->n_batch, &r->prefill_tok_s, &r->prefill, err);
+        if (status == RUSK_OK) {
+            status = measure(b, o, o->n_decode, 1, &r->decode_tok_s, &r->decode, err);
+        }
+    }
+    cli_progress_end(&progress);
+    return status;
 }
 
 static rusk_status run(const bench_options *o, rusk_model *model, bench_result *r,
                        rusk_error *err) {
-    rusk_context *ctx = NULL;
+    bench_run b = {.ctx = NULL};
     rusk_context_options options;
     rusk_model_info info;
-    cli_progress progress;
     rusk_model_get_info(model, &info);
     rusk_context_options_default(&options);
-    options.n_ctx = o->n_prefill > o->n_decode ? o->n_prefill : o->n_decode;
+    options.n_ctx = o->n_depth + (o->n_prefill > o->n_decode ? o->n_prefill : o->n_decode);
     options.n_threads = o->n_threads;
     options.activations = cli_activations(o->activations);
-    rusk_status status = rusk_context_create(&ctx, model, &options, err);
-    if (status != RUSK_OK) {
-        return status;
+    b.n_batch = options.n_batch;
+    b.n_vocab = info.n_vocab;
+    rusk_status status = rusk_context_create(&b.ctx, model, &options, err);
+    if (status == RUSK_OK) {
+        status = rusk_sampler_create(&b.sampler, model, NULL, err);
     }
-    rusk_batch_item *items = malloc(options.n_batch * sizeof *items);
-    if (items == NULL) {
-        (void)snprintf(err->message, sizeof err->message, "out of memory for a batch");
-        rusk_context_destroy(ctx);
-        return err->status = RUSK_NO_MEMORY;
-    }
-    cli_progress_begin(&progress, false);
-    for (uint32_t i = 0; i < o->n_repeats && status == RUSK_OK; i++) {
-        (void)cli_progress_step(&progress, "measuring", i, o->n_repeats);
-        double prefill = feed(ctx, items, o->n_prefill, options.n_batch, info.n_vocab, err);
-        double decode = prefill < 0 ? -1 : feed(ctx, items, o->n_decode, 1, info.n_vocab, err);
-        if (decode < 0) {
-            status = err->status;
-            break;
+    if (status == RUSK_OK) {
+        b.items = malloc(options.n_batch * sizeof *b.items);
+        if (b.items == NULL) {
+            (void)snprintf(err->message, sizeof err->message, "out of memory for a batch");
+            status = err->status = RUSK_NO_MEMORY;
         }
-        double prefill_rate = prefill > 0 ? o->n_prefill / prefill : 0;
-        double decode_rate = decode > 0 ? o->n_decode / decode : 0;
-        r->prefill_tok_s = prefill_rate > r->prefill_tok_s ? prefill_rate : r->prefill_tok_s;
-        r->decode_tok_s = decode_rate > r->decode_tok_s ? decode_rate : r->decode_tok_s;
     }
-    cli_progress_end(&progress);
-    free(items);
-    rusk_context_destroy(ctx);
+    if (status == RUSK_OK) {
+        status = repeat(&b, o, r, err);
+    }
+    free(b.items);
+    rusk_sampler_destroy(b.sampler);
+    rusk_context_destroy(b.ctx);
     return status;
 }
 
@@ -133,6 +179,11 @@ static int print_json(const bench_options *o, const bench_result *r) {
     json_object_set_new(d, "threads", json_integer(o->n_threads));
     json_object_set_new(d, "prefill_tokens", json_integer(o->n_prefill));
     json_object_set_new(d, "decode_tokens", json_integer(o->n_decode));
+    json_object_set_new(d, "depth", json_integer(o->n_depth));
+    if (o->profile) {
+        json_object_set_new(d, "prefill_profile", cli_profile_json(&r->prefill));
+        json_object_set_new(d, "decode_profile", cli_profile_json(&r->decode));
+    }
     json_object_set_new(d, "codecs", codecs);
     for (size_t i = 0; i < r->n_codecs; i++) {
         const rusk_bench_codec *c = &r->codecs[i];
@@ -151,6 +202,9 @@ static int print_result(const bench_options *o, const bench_result *r) {
            o->n_threads);
     printf("decode  %5u tokens  %9.1f tok/s  %u threads\n", o->n_decode, r->decode_tok_s,
            o->n_threads);
+    if (o->profile) {
+        cli_profile_print(&r->prefill, &r->decode);
+    }
     printf("\n%-8s %8s %18s %18s   one thread\n", "codec", "bits", "decode Gweights/s",
            "fused Gweights/s");
     for (size_t i = 0; i < r->n_codecs; i++) {

@@ -10,15 +10,18 @@ static const char ABOUT[] =
     "does, so that the figures can stand beside each other. With --reference the mean KL "
     "divergence\n"
     "(nats) of the reference's next-token distribution from the model's, and how often both have\n"
-    "the same likeliest token. Errors are standard errors of the mean.";
+    "the same likeliest token. Errors are standard errors of the mean.\n"
+    "--reference-activations f32 without --reference compares the model with itself: what int8\n"
+    "activations cost.";
 
 static const char EXAMPLES[] =
     "  rusk eval model.rusk --text wiki.test.raw --chunks 20\n"
     "  rusk eval model.rusk --text wiki.test.raw --reference model.gguf --json\n"
+    "  rusk eval model.rusk --text wiki.test.raw --reference-activations f32\n"
     "  tail -c +647836 wiki.test.raw | rusk eval model.gguf --text - --chunks 20\n";
 
 typedef struct eval_options {
-    const char *model, *text, *reference, *activations;
+    const char *model, *text, *reference, *activations, *reference_activations;
     uint32_t n_chunks, chunk_tokens, n_threads;
     bool json;
 } eval_options;
@@ -47,6 +50,8 @@ static int parse(int argc, char **argv, eval_options *o) {
          &o->chunk_tokens, 4, 1 << 20, NULL},
         CLI_THREADS_OPTION(o->n_threads),
         CLI_ACTIVATIONS_OPTION(o->activations),
+        {"--reference-activations", "KIND", "those of the reference (default: as --activations)",
+         CLI_CHOICE, &o->reference_activations, 0, 0, CLI_ACTIVATIONS},
         {"--json", NULL, "the result as JSON", CLI_FLAG, &o->json, 0, 0, NULL},
     };
     const cli_usage usage = {
@@ -153,6 +158,9 @@ static int evaluate(const eval_options *o, rusk_model *model, rusk_model *refere
     options.n_chunks = o->n_chunks;
     options.n_threads = o->n_threads;
     options.activations = cli_activations(o->activations);
+    if (o->reference_activations != NULL) {
+        options.reference_activations = cli_activations(o->reference_activations);
+    }
     options.progress = on_progress;
     options.on_chunk = on_chunk;
     options.user = &user;
@@ -195,7 +203,8 @@ int cli_cmd_eval(int argc, char **argv) {
          rusk_model_open(&reference, o.reference, &options, &err) != RUSK_OK)) {
         status = cli_failed(&err);
     } else {
-        status = evaluate(&o, model, reference, text, len);
+        const bool with_itself = o.reference == NULL && o.reference_activations != NULL;
+        status = evaluate(&o, model, with_itself ? model : reference, text, len);
     }
     rusk_model_close(reference);
     rusk_model_close(model);

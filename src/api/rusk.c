@@ -329,6 +329,10 @@ void rusk_context_get_stats(const rusk_context *ctx, rusk_stats *stats) {
     *stats = ctx->stats;
 }
 
+void rusk_context_set_profile(rusk_context *ctx, rusk_profile *profile) {
+    rusk_graph_set_profile(ctx->graph, profile);
+}
+
 /* --- sampling --------------------------------------------------------------------------------- */
 
 void rusk_sampler_options_default(rusk_sampler_options *options) {
@@ -386,7 +390,9 @@ rusk_status rusk_pack(const char *source_path, const char *out_path,
 }
 
 void rusk_eval_options_default(rusk_eval_options *options) {
-    *options = (rusk_eval_options){.struct_size = sizeof *options, .chunk_tokens = 512};
+    *options = (rusk_eval_options){.struct_size = sizeof *options,
+                                   .chunk_tokens = 512,
+                                   .reference_activations = RUSK_ACTIVATIONS_SAME};
 }
 
 rusk_status rusk_eval(rusk_model *model, rusk_model *reference, const char *text, size_t len_bytes,

@@ -135,14 +135,14 @@ static rusk_status check(const rusk_model *model, const rusk_model *reference,
 }
 
 static rusk_status open_context(rusk_context **out, rusk_model *model, const rusk_eval_options *o,
-                                rusk_error *err) {
+                                rusk_activations activations, rusk_error *err) {
     rusk_context_options options = {.struct_size = sizeof options,
                                     .n_ctx = o->chunk_tokens,
                                     .n_batch = BATCH,
                                     .n_seq_max = 1,
                                     .n_logits = RUSK_MIN(o->chunk_tokens, (uint32_t)BATCH),
                                     .n_threads = o->n_threads,
-                                    .activations = o->activations,
+                                    .activations = activations,
                                     .cpu_mask = UINT32_MAX};
     return rusk_context_open(out, model, &options, err);
 }
@@ -237,10 +237,12 @@ rusk_status rusk_perplexity_run(rusk_model *model, rusk_model *reference, const 
     j->bos = vocab->add_bos ? vocab->bos : -1;
     rusk_status status = tokenize(j, model, text, len_bytes, err);
     if (status == RUSK_OK) {
-        status = open_context(&j->ctx, model, options, err);
+        status = open_context(&j->ctx, model, options, options->activations, err);
     }
     if (status == RUSK_OK && reference != NULL) {
-        status = open_context(&j->ref, reference, options, err);
+        const bool same = options->reference_activations == RUSK_ACTIVATIONS_SAME;
+        status = open_context(&j->ref, reference, options,
+                              same ? options->activations : options->reference_activations, err);
     }
     if (status == RUSK_OK) {
         status = judge_text(j, options, result, err);

@@ -157,10 +157,13 @@ typedef struct dispatched {
 static void run_task(void *arg, size_t index, unsigned worker) {
     const dispatched *job = arg;
     worker_error *e = &job->g->errors[worker];
+    stage_clock *clock = rusk_graph_clock(job->g, worker);
+    rusk_graph_mark(clock, RUSK_STAGE_WAIT);
     if (e->status == RUSK_OK) {
         e->status = job->task(job->arg, index, worker, &e->error);
         e->index = index;
     }
+    rusk_graph_mark(clock, job->g->stage);
 }
 
 rusk_status rusk_graph_dispatch(rusk_graph *g, graph_task task, void *arg, size_t n_tasks,
@@ -169,7 +172,9 @@ rusk_status rusk_graph_dispatch(rusk_graph *g, graph_task task, void *arg, size_
     for (unsigned w = 0; w < g->n_workers; w++) {
         g->errors[w].status = RUSK_OK;
     }
+    rusk_graph_mark(rusk_graph_clock(g, 0), RUSK_STAGE_OTHER);
     rusk_pool_run(g->pool, run_task, &job, n_tasks);
+    rusk_graph_mark(rusk_graph_clock(g, 0), RUSK_STAGE_WAIT);
     const worker_error *first = NULL;
     for (unsigned w = 0; w < g->n_workers; w++) {
         const worker_error *e = &g->errors[w];
@@ -186,7 +191,7 @@ rusk_status rusk_graph_dispatch(rusk_graph *g, graph_task task, void *arg, size_
     return first->status;
 }
 
-typedef void (*row_stage)(rusk_graph *g, uint32_t layer, uint32_t row);
+typedef void (*row_stage)(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock);
 
 typedef struct rows_job {
     rusk_graph *g;
@@ -197,18 +202,21 @@ typedef struct rows_job {
 enum { ROWS_PER_TASK = 4 }; /* up to as many rows run in place */
 
 static void run_rows(void *arg, size_t index, unsigned worker) {
-    (void)worker;
     const rows_job *job = arg;
+    stage_clock *clock = rusk_graph_clock(job->g, worker);
+    rusk_graph_mark(clock, RUSK_STAGE_WAIT);
     const uint32_t first = (uint32_t)index * ROWS_PER_TASK;
     const uint32_t end = RUSK_MIN(first + ROWS_PER_TASK, job->g->n_rows);
     for (uint32_t row = first; row < end; row++) {
-        job->stage(job->g, job->layer, row);
+        job->stage(job->g, job->layer, row, clock);
     }
 }
 
 static void each_row(rusk_graph *g, row_stage stage, uint32_t layer) {
     rows_job job = {.g = g, .stage = stage, .layer = layer};
+    rusk_graph_mark(rusk_graph_clock(g, 0), RUSK_STAGE_OTHER);
     rusk_pool_run(g->pool, run_rows, &job, (g->n_rows + ROWS_PER_TASK - 1) / ROWS_PER_TASK);
+    rusk_graph_mark(rusk_graph_clock(g, 0), RUSK_STAGE_WAIT);
 }
 
 /* What the next products read. The stage that follows fills rows and quantizes them. */
@@ -236,15 +244,18 @@ static void add_bias(const rusk_graph *g, rusk_role role, uint32_t layer, float 
     }
 }
 
-static void norm_input(rusk_graph *g, rusk_role role, uint32_t layer, uint32_t row) {
+static void norm_input(rusk_graph *g, rusk_role role, uint32_t layer, uint32_t row,
+                       stage_clock *clock) {
     const size_t at = (size_t)row * g->desc.n_embd;
     g->kernels->rms_norm(g->x + at, vector(g, role, layer), g->desc.n_embd, g->desc.norm_eps,
                          g->normed + at);
+    rusk_graph_mark(clock, RUSK_STAGE_NORM);
     rusk_graph_quantize(g, row);
+    rusk_graph_mark(clock, RUSK_STAGE_QUANTIZE);
 }
 
-static void enter_layer(rusk_graph *g, uint32_t layer, uint32_t row) {
-    norm_input(g, RUSK_ROLE_ATTN_NORM, layer, row);
+static void enter_layer(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock) {
+    norm_input(g, RUSK_ROLE_ATTN_NORM, layer, row, clock);
 }
 
 static void norm_heads(const rusk_graph *g, rusk_role role, uint32_t layer, float *heads,
@@ -267,7 +278,7 @@ static void store(const rusk_graph *g, uint32_t layer, uint32_t row, const float
     g->kernels->to_f16(v, v_page + offset, g->kv_dim);
 }
 
-static void finish_qkv(rusk_graph *g, uint32_t layer, uint32_t row) {
+static void finish_qkv(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock) {
     const rusk_model_desc *d = &g->desc;
     float *q = g->q + (size_t)row * g->q_dim;
     float *k = g->k + (size_t)row * g->kv_dim;
@@ -275,37 +286,46 @@ static void finish_qkv(rusk_graph *g, uint32_t layer, uint32_t row) {
     add_bias(g, RUSK_ROLE_ATTN_Q_BIAS, layer, q, g->q_dim);
     add_bias(g, RUSK_ROLE_ATTN_K_BIAS, layer, k, g->kv_dim);
     add_bias(g, RUSK_ROLE_ATTN_V_BIAS, layer, v, g->kv_dim);
+    rusk_graph_mark(clock, RUSK_STAGE_ADD);
     norm_heads(g, RUSK_ROLE_ATTN_Q_NORM, layer, q, d->n_heads);
     norm_heads(g, RUSK_ROLE_ATTN_K_NORM, layer, k, d->n_kv_heads);
+    rusk_graph_mark(clock, RUSK_STAGE_NORM);
     rusk_graph_rope(g, layer, row, q, d->n_heads);
     rusk_graph_rope(g, layer, row, k, d->n_kv_heads);
+    rusk_graph_mark(clock, RUSK_STAGE_ROPE);
     store(g, layer, row, k, v);
+    rusk_graph_mark(clock, RUSK_STAGE_STORE);
 }
 
-static void quantize_input(rusk_graph *g, uint32_t layer, uint32_t row) {
+static void quantize_input(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock) {
     (void)layer;
     rusk_graph_quantize(g, row);
+    rusk_graph_mark(clock, RUSK_STAGE_QUANTIZE);
 }
 
 /* x += h, with the bias and norm that some architectures put between. */
-static void add_half(rusk_graph *g, rusk_role post_norm, uint32_t layer, uint32_t row) {
+static void add_half(rusk_graph *g, rusk_role post_norm, uint32_t layer, uint32_t row,
+                     stage_clock *clock) {
     const uint32_t n = g->desc.n_embd;
     float *h = g->h + (size_t)row * n;
     const float *gain = vector(g, post_norm, layer);
     if (gain != NULL) {
         g->kernels->rms_norm(h, gain, n, g->desc.norm_eps, h);
+        rusk_graph_mark(clock, RUSK_STAGE_NORM);
     }
     g->kernels->add(g->x + (size_t)row * n, h, n);
+    rusk_graph_mark(clock, RUSK_STAGE_ADD);
 }
 
-static void enter_ffn(rusk_graph *g, uint32_t layer, uint32_t row) {
+static void enter_ffn(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock) {
     add_bias(g, RUSK_ROLE_ATTN_OUT_BIAS, layer, g->h + (size_t)row * g->desc.n_embd,
              g->desc.n_embd);
-    add_half(g, RUSK_ROLE_ATTN_POST_NORM, layer, row);
-    norm_input(g, RUSK_ROLE_FFN_NORM, layer, row);
+    rusk_graph_mark(clock, RUSK_STAGE_ADD);
+    add_half(g, RUSK_ROLE_ATTN_POST_NORM, layer, row, clock);
+    norm_input(g, RUSK_ROLE_FFN_NORM, layer, row, clock);
 }
 
-static void activate(rusk_graph *g, uint32_t layer, uint32_t row) {
+static void activate(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock) {
     (void)layer;
     const uint32_t n = g->desc.n_ff;
     float *gate = g->gate + (size_t)row * n;
@@ -315,16 +335,18 @@ static void activate(rusk_graph *g, uint32_t layer, uint32_t row) {
     } else {
         g->kernels->gelu_mul(gate, up, n, gate);
     }
+    rusk_graph_mark(clock, RUSK_STAGE_ACTIVATION);
     rusk_graph_quantize(g, row);
+    rusk_graph_mark(clock, RUSK_STAGE_QUANTIZE);
 }
 
 /* The end of a layer, and the norm of what comes next. */
-static void leave_layer(rusk_graph *g, uint32_t layer, uint32_t row) {
-    add_half(g, RUSK_ROLE_FFN_POST_NORM, layer, row);
+static void leave_layer(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock *clock) {
+    add_half(g, RUSK_ROLE_FFN_POST_NORM, layer, row, clock);
     if (layer + 1 < g->desc.n_layers) {
-        norm_input(g, RUSK_ROLE_ATTN_NORM, layer + 1, row);
+        norm_input(g, RUSK_ROLE_ATTN_NORM, layer + 1, row, clock);
     } else {
-        norm_input(g, RUSK_ROLE_OUTPUT_NORM, 0, row);
+        norm_input(g, RUSK_ROLE_OUTPUT_NORM, 0, row, clock);
     }
 }
 
@@ -340,6 +362,7 @@ static rusk_status embed(void *arg, size_t row, unsigned worker, rusk_error *err
     for (uint32_t i = 0; d->embedding_scale != 1.0F && i < d->n_embd; i++) {
         x[i] *= d->embedding_scale;
     }
+    rusk_graph_mark(rusk_graph_clock(g, worker), RUSK_STAGE_EMBEDDING);
     rusk_graph_rope_turn(g, (uint32_t)row);
     return RUSK_OK;
 }
@@ -371,6 +394,7 @@ static rusk_status run_qkv(rusk_graph *g, uint32_t layer, rusk_error *err) {
         {rusk_desc_slot(RUSK_ROLE_ATTN_K, layer), g->kv_dim, g->k, g->kv_dim},
         {rusk_desc_slot(RUSK_ROLE_ATTN_V, layer), g->kv_dim, g->v, g->kv_dim},
     };
+    g->stage = RUSK_STAGE_QKV;
     RUSK_TRY(rusk_graph_multiply(g, qkv, 3, err));
     each_row(g, finish_qkv, layer);
     return RUSK_OK;
@@ -378,11 +402,13 @@ static rusk_status run_qkv(rusk_graph *g, uint32_t layer, rusk_error *err) {
 
 static rusk_status run_attention(rusk_graph *g, uint32_t layer, rusk_error *err) {
     const rusk_model_desc *d = &g->desc;
+    g->stage = RUSK_STAGE_ATTENTION;
     RUSK_TRY(rusk_graph_attend(g, layer, err));
     set_input(g, g->att, g->q_dim);
     each_row(g, quantize_input, layer);
     const graph_product out = {rusk_desc_slot(RUSK_ROLE_ATTN_OUT, layer), d->n_embd, g->h,
                                d->n_embd};
+    g->stage = RUSK_STAGE_OUTPUT;
     return rusk_graph_multiply(g, &out, 1, err);
 }
 
@@ -394,11 +420,13 @@ static rusk_status run_ffn(rusk_graph *g, uint32_t layer, rusk_error *err) {
     };
     set_input(g, g->normed, d->n_embd);
     each_row(g, enter_ffn, layer);
+    g->stage = RUSK_STAGE_GATE_UP;
     RUSK_TRY(rusk_graph_multiply(g, both, 2, err));
     set_input(g, g->gate, d->n_ff);
     each_row(g, activate, layer);
     const graph_product down = {rusk_desc_slot(RUSK_ROLE_FFN_DOWN, layer), d->n_embd, g->h,
                                 d->n_embd};
+    g->stage = RUSK_STAGE_DOWN;
     RUSK_TRY(rusk_graph_multiply(g, &down, 1, err));
     set_input(g, g->normed, d->n_embd);
     each_row(g, leave_layer, layer);
@@ -426,16 +454,12 @@ static rusk_status check_items(const rusk_graph *g, const rusk_graph_item *items
     return RUSK_OK;
 }
 
-rusk_status rusk_graph_run(rusk_graph *g, const rusk_weights_view *weights, const rusk_kv_view *kv,
-                           const rusk_graph_item *items, uint32_t n, rusk_error *err) {
-    RUSK_TRY(check_items(g, items, n, err));
-    g->weights = weights;
-    g->kv = kv;
-    g->items = items;
+static rusk_status run_pass(rusk_graph *g, uint32_t n, rusk_error *err) {
     g->n_rows = n;
     for (uint32_t row = 0; row < n; row++) {
         g->row_item[row] = row;
     }
+    g->stage = RUSK_STAGE_ROPE; /* what follows the lookup in its tasks */
     RUSK_TRY(rusk_graph_dispatch(g, embed, g, n, err));
     set_input(g, g->normed, g->desc.n_embd);
     each_row(g, enter_layer, 0);
@@ -450,5 +474,29 @@ rusk_status rusk_graph_run(rusk_graph *g, const rusk_weights_view *weights, cons
         RUSK_TRY(run_attention(g, layer, err));
         RUSK_TRY(run_ffn(g, layer, err));
     }
+    g->stage = RUSK_STAGE_HEAD;
     return rusk_graph_head(g, err);
+}
+
+rusk_status rusk_graph_run(rusk_graph *g, const rusk_weights_view *weights, const rusk_kv_view *kv,
+                           const rusk_graph_item *items, uint32_t n, rusk_error *err) {
+    RUSK_TRY(check_items(g, items, n, err));
+    g->weights = weights;
+    g->kv = kv;
+    g->items = items;
+    rusk_profile *profile = g->clock.sums;
+    if (profile != NULL) {
+        g->clock.last = rusk_clock_seconds();
+    }
+    const rusk_status status = run_pass(g, n, err);
+    rusk_graph_mark(rusk_graph_clock(g, 0), RUSK_STAGE_OTHER);
+    if (profile != NULL && status == RUSK_OK) {
+        profile->n_passes++;
+        profile->n_tokens += n;
+    }
+    return status;
+}
+
+void rusk_graph_set_profile(rusk_graph *g, rusk_profile *profile) {
+    g->clock.sums = profile;
 }

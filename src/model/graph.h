@@ -30,4 +30,8 @@ rusk_status rusk_graph_run(rusk_graph *graph, const rusk_weights_view *weights,
                            const rusk_kv_view *kv, const rusk_graph_item *items, uint32_t n,
                            rusk_error *err);
 
+/* Where the next runs add their time by stage, as rusk_profile says; NULL (as after create): time
+ * is not looked at. */
+void rusk_graph_set_profile(rusk_graph *graph, rusk_profile *profile);
+
 #endif

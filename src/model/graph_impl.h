@@ -3,6 +3,7 @@
 #ifndef RUSK_MODEL_GRAPH_IMPL_H
 #define RUSK_MODEL_GRAPH_IMPL_H
 
+#include "base/clock.h"
 #include "model/graph.h"
 
 enum { ROPE_GLOBAL, ROPE_LOCAL, ROPE_KINDS };
@@ -17,6 +18,12 @@ typedef struct worker_error {
     size_t index;
     rusk_error error;
 } worker_error;
+
+/* Time by stage of the calling thread, which is worker 0 of every job and alone touches this. */
+typedef struct stage_clock {
+    rusk_profile *sums; /* NULL: no profile */
+    double last;        /* when the last stage ended */
+} stage_clock;
 
 struct rusk_graph {
     rusk_alloc *alloc;
@@ -55,12 +62,28 @@ struct rusk_graph {
     uint32_t n_rows;    /* rows of the activations in use: all items, then those that want logits */
     uint32_t *row_item; /* n_batch: item of a row */
     float **logits;     /* n_batch: where a row's logits go */
+    stage_clock clock;
+    rusk_stage stage; /* what the tasks of the next dispatched job are */
 };
+
+/* The clock for a stage that runs as `worker`; NULL where its time is not asked for. */
+static inline stage_clock *rusk_graph_clock(rusk_graph *g, unsigned worker) {
+    return worker == 0 && g->clock.sums != NULL ? &g->clock : NULL;
+}
+
+/* Time since the last mark was spent in `stage`. clock may be NULL. */
+static inline void rusk_graph_mark(stage_clock *clock, rusk_stage stage) {
+    if (clock != NULL) {
+        const double now = rusk_clock_seconds();
+        clock->sums->seconds[stage] += now - clock->last;
+        clock->last = now;
+    }
+}
 
 /* --- graph.c */
 
 /* Runs task(arg, index, worker) for all indices in the pool and returns the failure with the lowest
- * index. */
+ * index. The tasks' time is that of g->stage. */
 typedef rusk_status (*graph_task)(void *arg, size_t index, unsigned worker, rusk_error *err);
 rusk_status rusk_graph_dispatch(rusk_graph *g, graph_task task, void *arg, size_t n_tasks,
                                 rusk_error *err);

@@ -358,6 +358,62 @@ TEST(eval_of_a_model_against_itself_finds_no_divergence) {
     rusk_model_close(reference);
 }
 
+TEST(what_the_reference_computes_with_is_the_callers_choice) {
+    rusk_error err;
+    rusk_eval_options o;
+    rusk_eval_result r, floats;
+    rusk_model *model = open_model(tiny_gguf("llama", "bpe", "Q4_0"), 0);
+    char text[1000];
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (char)("abcdefg hij klm nop"[(i * i + i / 7) % 19]);
+    }
+    rusk_eval_options_default(&o);
+    o.chunk_tokens = 64;
+    o.n_chunks = 2;
+    o.reference_activations = RUSK_ACTIVATIONS_F32;
+    CHECK_OK(rusk_eval(model, model, text, sizeof text, &o, &r, &err), &err);
+    CHECK(r.kl_mean > 0 && r.perplexity != r.ref_perplexity);
+    o.activations = RUSK_ACTIVATIONS_F32;
+    o.reference_activations = RUSK_ACTIVATIONS_SAME;
+    CHECK_OK(rusk_eval(model, model, text, sizeof text, &o, &floats, &err), &err);
+    CHECK_NEAR(floats.kl_mean, 0, 1e-9);
+    CHECK_NEAR(floats.perplexity, r.ref_perplexity, 0);
+    o.struct_size = offsetof(rusk_eval_options, reference_activations); /* an older caller */
+    o.reference_activations = RUSK_ACTIVATIONS_INT8;
+    CHECK_OK(rusk_eval(model, model, text, sizeof text, &o, &floats, &err), &err);
+    CHECK_NEAR(floats.kl_mean, 0, 1e-9);
+    o.struct_size = sizeof o;
+    o.reference_activations = (rusk_activations)3;
+    CHECK_FAILS(rusk_eval(model, model, text, sizeof text, &o, &floats, &err),
+                RUSK_INVALID_ARGUMENT, &err, "expected activations");
+    rusk_model_close(model);
+}
+
+TEST(a_profile_is_of_the_passes) {
+    rusk_error err;
+    rusk_model *model = open_model(tiny_gguf("llama", "bpe", "Q4_0"), 0);
+    rusk_context *ctx = open_context(model, 2, UINT32_MAX, RUSK_ACTIVATIONS_INT8);
+    rusk_profile profile = {0};
+    rusk_stats stats;
+    rusk_context_set_profile(ctx, &profile);
+    for (int p = 0; p < 20; p++) {
+        rusk_batch_item item = {.token = 5, .position = p, .wants_logits = true};
+        CHECK_OK(rusk_decode(ctx, &item, 1, &err), &err);
+    }
+    rusk_batch_item wrong = {.token = 5, .position = 3};
+    CHECK(rusk_decode(ctx, &wrong, 1, NULL) == RUSK_INVALID_ARGUMENT);
+    CHECK_EQ(profile.n_passes, 20);
+    CHECK_EQ(profile.n_tokens, 20);
+    double sum = 0;
+    for (size_t i = 0; i < RUSK_STAGES; i++) {
+        sum += profile.seconds[i];
+    }
+    rusk_context_get_stats(ctx, &stats);
+    CHECK(sum > 0 && sum <= stats.decode_seconds + 1e-6);
+    rusk_context_destroy(ctx);
+    rusk_model_close(model);
+}
+
 TEST(codecs_are_measured) {
     rusk_bench_codec out[8];
     size_t n;
@@ -376,4 +432,6 @@ TEST_MAIN(CASE(tiers_threads_and_instruction_sets_give_the_same_bits),
           CASE(no_memory_anywhere_is_an_error_and_leaks_nothing),
           CASE(options_of_an_older_caller_keep_defaults), CASE(missing_arguments_are_errors),
           CASE(a_file_shows_its_tensors_and_entropies),
-          CASE(eval_of_a_model_against_itself_finds_no_divergence), CASE(codecs_are_measured))
+          CASE(eval_of_a_model_against_itself_finds_no_divergence),
+          CASE(what_the_reference_computes_with_is_the_callers_choice),
+          CASE(a_profile_is_of_the_passes), CASE(codecs_are_measured))

@@ -135,6 +135,18 @@ class Eval(clitest.Case):
         self.assertEqual(r["same_top"], 1)
         self.assertEqual(r["perplexity"], r["reference_perplexity"])
 
+    def test_what_int8_activations_cost(self):
+        text = self.write("t", self.TEXT)
+        common = ("eval", tiny("--type", "Q4_0"), "--text", text, "-c", "64", "--chunks", "2",
+                  "--json")
+        r = self.good(*common, "--reference-activations", "f32").json
+        self.assertTrue(0 < r["kl_mean"] < 0.1, r["kl_mean"])
+        floats = self.good(*common, "--activations", "f32").json
+        self.assertEqual(r["reference_perplexity"], floats["perplexity"])
+        r = self.good(*common, "--activations", "f32", "--reference-activations", "f32").json
+        self.assertLess(abs(r["kl_mean"]), 1e-9)
+        self.bad(2, *common, "--reference-activations", "f16")
+
     def test_more_bits_less_divergence(self):
         text = self.write("t", self.TEXT)
         kl = []
@@ -205,6 +217,22 @@ class Bench(clitest.Case):
         for c in r["codecs"]:
             for field in ("bits", "decode_gweights_s", "fused_gweights_s"):
                 self.assertGreater(c[field], 0)
+
+    def test_profile(self):
+        r = self.good("bench", packed(), "-p", "16", "-n", "4", "-d", "5", "-r", "2", "--profile",
+                      "--json").json
+        self.assertEqual(r["depth"], 5)
+        for name, passes, tokens in (("prefill_profile", 1, 16), ("decode_profile", 4, 4)):
+            p = r[name]
+            self.assertEqual((p["passes"], p["tokens"]), (passes, tokens))
+            self.assertAlmostEqual(sum(s["seconds"] for s in p["stages"]), p["seconds"], 9)
+            self.assertAlmostEqual(sum(s["share"] for s in p["stages"] if not s["product"]),
+                                   p["outside_share"], 9)
+            self.assertEqual({s["stage"] for s in p["stages"] if s["product"]},
+                             {"qkv", "output", "gate_up", "down", "head"})
+            self.assertGreater(p["sampling_seconds"], 0)
+        text = self.good("bench", packed(), "-p", "16", "-n", "4", "-r", "1", "--profile").text
+        self.assertRegex(text, r"(?m)^outside the products +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$")
 
     def test_for_people(self):
         text = self.good("bench", packed(), "-p", "16", "-n", "4", "-r", "1").text

@@ -1,4 +1,5 @@
 /* The forward pass: the same bits however the work is cut, sequences apart, windows, failures. */
+#include "base/clock.h"
 #include "model/graph.h"
 
 #include <math.h>
@@ -412,6 +413,57 @@ TEST(a_run_allocates_nothing) {
     }
 }
 
+/* The stages' sum is the time of the runs, whatever the caller's thread did in it; nothing else
+ * changes. */
+TEST(a_profile_accounts_for_the_time) {
+    static const rusk_stage SEEN[] = {
+        RUSK_STAGE_EMBEDDING, RUSK_STAGE_NORM,   RUSK_STAGE_QKV,        RUSK_STAGE_ROPE,
+        RUSK_STAGE_STORE,     RUSK_STAGE_OUTPUT, RUSK_STAGE_ADD,        RUSK_STAGE_GATE_UP,
+        RUSK_STAGE_DOWN,      RUSK_STAGE_HEAD,   RUSK_STAGE_ACTIVATION, RUSK_STAGE_ATTENTION};
+    for (unsigned n_threads = 1; n_threads <= 2; n_threads++) {
+        engine e;
+        rusk_graph_item items[N_TOKENS];
+        rusk_profile profile = {0};
+        way w = PLAIN;
+        w.n_threads = n_threads;
+        load_arch("gemma3", "Q4_0");
+        compute(&w, reference);
+        w.n_batch = 9;
+        start(&e, &w);
+        fill_items(items, found);
+        rusk_graph_set_profile(e.graph, &profile);
+        const uint64_t n_gets = alloc.n_gets;
+        const double begin = rusk_clock_seconds();
+        run(&e, &w, items, N_TOKENS);
+        const double took = rusk_clock_seconds() - begin;
+        CHECK_EQ(alloc.n_gets, n_gets);
+        CHECK_MEM(found, reference, sizeof found);
+        CHECK_EQ(profile.n_tokens, N_TOKENS);
+        CHECK_EQ(profile.n_passes, (N_TOKENS + 8) / 9);
+        double sum = 0;
+        for (size_t i = 0; i < RUSK_STAGES; i++) {
+            CHECK(profile.seconds[i] >= 0);
+            sum += profile.seconds[i];
+        }
+        CHECK(sum > 0 && sum <= took + 1e-6);
+        for (size_t i = 0; i < RUSK_COUNT(SEEN) && n_threads == 1; i++) {
+            CHECK(profile.seconds[SEEN[i]] > 0);
+        }
+        const rusk_profile before = profile;
+        e.weights.fail_slot = rusk_desc_slot(RUSK_ROLE_FFN_DOWN, 0);
+        CHECK(rusk_graph_run(e.graph, &e.weights.view, &e.kv.view, items, 3, NULL) == RUSK_DAMAGED);
+        CHECK_EQ(profile.n_passes, before.n_passes);
+        CHECK(profile.seconds[RUSK_STAGE_QKV] >= before.seconds[RUSK_STAGE_QKV]);
+        e.weights.fail_slot = UINT32_MAX;
+        rusk_graph_set_profile(e.graph, NULL);
+        const rusk_profile last = profile;
+        run(&e, &w, items, N_TOKENS);
+        CHECK_MEM(&profile, &last, sizeof profile);
+        stop(&e);
+        unload();
+    }
+}
+
 TEST_MAIN(CASE(threads_do_not_change_bits), CASE(split_into_batches_does_not_change_bits),
           CASE(tiles_and_pages_do_not_change_bits), CASE(plain_c_gives_the_same_bits),
           CASE(activations_agree_in_both_precisions), CASE(only_wanted_logits_are_written),
@@ -419,4 +471,4 @@ TEST_MAIN(CASE(threads_do_not_change_bits), CASE(split_into_batches_does_not_cha
           CASE(window_bounds_what_is_seen), CASE(logits_can_be_soft_capped),
           CASE(bad_items_are_refused), CASE(the_first_damaged_tile_is_reported),
           CASE(no_memory_at_each_request_leaves_nothing), CASE(absurd_sizes_are_no_memory),
-          CASE(a_run_allocates_nothing))
+          CASE(a_run_allocates_nothing), CASE(a_profile_accounts_for_the_time))
