@@ -1,73 +1,162 @@
 #!/usr/bin/env python3
-"""Decode and prefill speed of rusk beside llama.cpp's, alternating in one run on the same CPUs.
+"""Decode and prefill of whole models: rusk, each codec in memory, beside llama.cpp.
 
-    python3 -m venv build/peers && build/peers/bin/pip install llama-cpp-python
-    build/peers/bin/python bench/peers/compare.py MODEL.gguf [MODEL.rusk ...]
+    build/peers/bin/python bench/peers/compare.py MODEL.gguf [MODEL.rusk] [--threads 1 2]
 
-llama.cpp runs the GGUF; rusk runs every file given. Best of --rounds (default 5) each. One JSON
-line a figure, with the ratio to llama.cpp. Not part of the tests: timings inform, they do not gate.
+Setup: docs/benchmarks.md. llama.cpp runs the GGUF's weights as F16, Q4_0 and Q4_K_M, made from it
+with llama_model_quantize in a temporary folder (fair for speed, not for quality: the GGUF may be
+quantized already). rusk runs MODEL.rusk once for each --codecs NAME ("file" is the codec that
+the file has), and MODEL.gguf. All alternate in one run, pinned to the same CPUs, and every round
+begins with another one; the best of --rounds counts. Prefill is --prefill tokens in one batch,
+decode --decode single tokens from an empty cache.
+
+One JSON line for each program, type and number of threads; the ratios are to llama.cpp's Q4_K_M and
+Q4_0 (decode) and to its fastest type (prefill). Timings inform, they do not gate.
 """
 import argparse
+import ctypes
+import importlib.metadata
 import json
+import os
 import subprocess
+import sys
+import tempfile
 import time
 
-from llama_cpp import Llama, llama_cpp
+try:
+    from llama_cpp import llama_cpp as L
+except ImportError:
+    sys.exit("compare: expected llama-cpp-python; see docs/benchmarks.md")
+
+TYPES = {"F16": L.LLAMA_FTYPE_MOSTLY_F16, "Q4_0": L.LLAMA_FTYPE_MOSTLY_Q4_0,
+         "Q4_K_M": L.LLAMA_FTYPE_MOSTLY_Q4_K_M}
+CPUS = sorted(os.sched_getaffinity(0))
 
 
-def llama_round(llm, n_prefill, n_decode):
-    """Prefill of n_prefill tokens in one go, then n_decode single tokens, greedy."""
-    tokens = [100 + i % 1000 for i in range(n_prefill)]
-    llm.reset()
-    start = time.perf_counter()
-    llm.eval(tokens)
-    prefill = n_prefill / (time.perf_counter() - start)
-    llm.reset()
-    llm.eval(tokens[:1])
-    start = time.perf_counter()
-    for i in range(n_decode):
-        llm.eval([tokens[(i + 1) % n_prefill]])
-    return prefill, n_decode / (time.perf_counter() - start)
+@L.llama_log_callback
+def quiet(_level, _text, _data):
+    """llama.cpp reports each tensor otherwise."""
 
 
-def rusk_round(rusk, path, threads, n_prefill, n_decode):
-    command = [rusk, "bench", path, "--json", "-t", str(threads), "-p", str(n_prefill),
-               "-n", str(n_decode), "-r", "1"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True)
-    figures = json.loads(out.stdout)
-    return figures["prefill_tok_s"], figures["decode_tok_s"]
+class Llama:
+    """One type of the model in llama.cpp."""
+    engine = "llama.cpp"
+
+    def __init__(self, source, kind, folder, n_ctx):
+        path = os.path.join(folder, kind + ".gguf")
+        params = L.llama_model_quantize_default_params()
+        params.ftype, params.allow_requantize, params.nthread = TYPES[kind], True, len(CPUS)
+        status = L.llama_model_quantize(source.encode(), path.encode(), ctypes.byref(params))
+        if status != 0:
+            sys.exit(f"compare: llama.cpp cannot make {kind} of {source}")
+        self.name, self.bytes = kind, os.path.getsize(path)
+        self.model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
+        options = L.llama_context_default_params()
+        options.n_ctx = options.n_batch = options.n_ubatch = n_ctx
+        options.n_threads = options.n_threads_batch = len(CPUS)
+        self.context = L.llama_init_from_model(self.model, options)
+        vocab = L.llama_model_get_vocab(self.model)
+        self.n_vocab = L.llama_vocab_n_tokens(vocab)
+
+    def feed(self, tokens, n_batch):
+        L.llama_memory_clear(L.llama_get_memory(self.context), True)
+        array = (L.llama_token * len(tokens))(*tokens)
+        size = ctypes.sizeof(L.llama_token)
+        start = time.perf_counter()
+        for at in range(0, len(tokens), n_batch):
+            part = ctypes.cast(ctypes.addressof(array) + at * size, ctypes.POINTER(L.llama_token))
+            if L.llama_decode(self.context, L.llama_batch_get_one(part, n_batch)) != 0:
+                sys.exit(f"compare: llama.cpp cannot decode with {self.name}")
+            L.llama_get_logits_ith(self.context, -1)
+        return len(tokens) / (time.perf_counter() - start)
+
+    def round(self, threads, n_prefill, n_decode):
+        L.llama_set_n_threads(self.context, threads, threads)
+        tokens = [(i * 7919 + 12345) % self.n_vocab for i in range(max(n_prefill, n_decode))]
+        self.feed(tokens[:2], 1)
+        return self.feed(tokens[:n_prefill], n_prefill), self.feed(tokens[:n_decode], 1)
+
+
+class Rusk:
+    """One file, one codec in memory; a process for each round."""
+    engine = "rusk"
+
+    def __init__(self, program, path, codec=None):
+        self.command = [program, "bench", path, "--json", "-r", "1"]
+        self.command += ["--codec", codec] if codec else []
+        self.name = codec or ("GGUF" if path.endswith(".gguf") else "file")
+        self.bytes = os.path.getsize(path)
+
+    def round(self, threads, n_prefill, n_decode):
+        out = subprocess.run(
+            [*self.command, "-t", str(threads), "-p", str(n_prefill), "-n", str(n_decode)],
+            capture_output=True, text=True, check=False)
+        if out.returncode != 0:
+            sys.exit(f"compare: {' '.join(self.command)}: {out.stderr.strip()}")
+        figures = json.loads(out.stdout)
+        return figures["prefill_tok_s"], figures["decode_tok_s"]
+
+
+def measure(engines, threads, rounds, n_prefill, n_decode):
+    """{(engine, threads): (prefill, decode)}, the best of the rounds."""
+    best = {}
+    for number in range(rounds):
+        for count in threads:
+            os.sched_setaffinity(0, CPUS[:count])
+            for i in range(len(engines)):
+                engine = engines[(i + number) % len(engines)]
+                figures = engine.round(count, n_prefill, n_decode)
+                key = (engine, count)
+                best[key] = tuple(max(pair) for pair in zip(figures, best.get(key, (0, 0))))
+        os.sched_setaffinity(0, CPUS)
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    return best
+
+
+def report(best, args, out):
+    for count in args.threads:
+        peers = {e.name: v for (e, n), v in best.items() if n == count and e.engine != "rusk"}
+        fastest = max(prefill for prefill, _ in peers.values())
+        for (engine, n), (prefill, decode) in best.items():
+            if n == count:
+                print(json.dumps({
+                    "what": "model", "engine": engine.engine, "type": engine.name,
+                    "threads": count, "bytes": engine.bytes, "prefill_tokens": args.prefill,
+                    "decode_tokens": args.decode, "prefill_tok_s": round(prefill, 1),
+                    "decode_tok_s": round(decode, 1),
+                    "prefill_to_best": round(prefill / fastest, 3),
+                    "decode_to_q4_k_m": round(decode / peers["Q4_K_M"][1], 3),
+                    "decode_to_q4_0": round(decode / peers["Q4_0"][1], 3)}), file=out)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", help="a GGUF first, then files for rusk alone")
+    parser.add_argument("gguf")
+    parser.add_argument("packed", nargs="?")
     parser.add_argument("--rusk", default="build/release/rusk")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--codecs", nargs="*", default=["file"])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=128)
     args = parser.parse_args()
+    args.threads = [n for n in args.threads if n <= len(CPUS)]
 
-    llm = Llama(args.models[0], n_ctx=1024, n_batch=512, n_ubatch=512, n_threads=args.threads,
-                n_threads_batch=args.threads, verbose=False)
-    best = {}
-    for _ in range(args.rounds):
-        figures = llama_round(llm, args.prefill, args.decode)
-        rounds = {("llama.cpp", args.models[0]): figures}
-        for path in args.models:
-            rounds[("rusk", path)] = rusk_round(args.rusk, path, args.threads, args.prefill,
-                                                args.decode)
-        for key, figures in rounds.items():
-            best[key] = tuple(max(pair) for pair in zip(figures, best.get(key, (0, 0))))
-    reference = best[("llama.cpp", args.models[0])]
-    for (engine, path), (prefill, decode) in best.items():
-        print(json.dumps({
-            "engine": engine, "file": path.rsplit("/", 1)[-1], "threads": args.threads,
-            "prefill_tok_s": round(prefill, 1), "decode_tok_s": round(decode, 1),
-            "prefill_ratio": round(prefill / reference[0], 3),
-            "decode_ratio": round(decode / reference[1], 3)}))
-    print(json.dumps({"llama.cpp": llama_cpp.llama_print_system_info().decode().strip()}))
+    L.llama_log_set(quiet, None)
+    L.llama_backend_init()
+    with tempfile.TemporaryDirectory(prefix="rusk-peers-") as folder:
+        engines = [Llama(args.gguf, kind, folder, max(args.prefill, args.decode))
+                   for kind in TYPES]
+        engines.append(Rusk(args.rusk, args.gguf))
+        if args.packed:
+            engines += [Rusk(args.rusk, args.packed, None if codec == "file" else codec)
+                        for codec in args.codecs]
+        best = measure(engines, args.threads, args.rounds, args.prefill, args.decode)
+    report(best, args, sys.stdout)
+    print(json.dumps({"what": "peer", "package": "llama-cpp-python",
+                      "version": importlib.metadata.version("llama-cpp-python"),
+                      "system": L.llama_print_system_info().decode().strip()}))
 
 
 if __name__ == "__main__":
