@@ -1,11 +1,13 @@
-/* bench_codec.c - size and decode speed of each codec, one thread; JSON lines.
+/* bench_codec.c - size and speed of each codec, one thread; JSON lines.
  *
- *     bench_codec                 discretized Gaussians of 2 to 6 bits, one class
+ *     bench_codec                 discretized Gaussians of 2 to 6 bits, 1024 x 576, one class
  *     bench_codec FILE.npy ...    int8 matrices of symbols, rows classed by their deviation
+ *     --cpu NAME                  ref, avx2, avx512, neon: use no more than that (first argument)
  *
- * Fields: source; codec; decoder (the twin); bits: order-0 entropy by class; coded_bits: blocks and
- * their offsets' worth of nothing else; table_bits: the blob; overhead: (coded + table) / bits - 1;
- * decode_gw_s: 1e9 symbols a second, best of the repeats. */
+ * Fields: source; codec; bits: order-0 entropy by class; coded_bits: blocks; table_bits: the blob;
+ * overhead: (coded + table) / bits - 1; decode_gw_s and encode_gw_s: 1e9 symbols a second, blocks
+ * decoded two at a time, tables made before; tables_ms: counts to an opened table; from_rans_gw_s:
+ * transcoding, rans to this codec, tables made before. The best repeat counts. */
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
@@ -15,15 +17,7 @@
 
 #include "base/assert.h"
 #include "base/cpu.h"
-#include "base/strbuf.h"
-#include "codec/rans.h"
-#include "codec/sample.h"
-
-typedef struct matrix {
-    uint32_t n_rows, n_cols;
-    int8_t *symbols;
-    uint8_t *classes;
-} matrix;
+#include "support/symbols.h"
 
 static double now(void) {
     struct timespec t;
@@ -31,192 +25,152 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void fail(const char *what, const rusk_error *err) {
-    fprintf(stderr, "bench_codec: %s: %s\n", what, err != NULL ? err->message : "failed");
+static void fail(const char *what, const char *why) {
+    (void)fprintf(stderr, "bench_codec: %s: %s\n", what, why);
     exit(1);
 }
 
-/* Classes by quarter octaves of the deviation, the 16 widest kept apart, narrower ones joined. */
-static void class_rows(matrix *m) {
-    double top = -100;
-    double *level = malloc(m->n_rows * sizeof *level);
-    for (size_t r = 0; r < m->n_rows; r++) {
-        double sum = 0.08 * m->n_cols;
-        for (size_t i = 0; i < m->n_cols; i++) {
-            double v = m->symbols[r * m->n_cols + i];
-            sum += v * v;
-        }
-        level[r] = rint(2 * log2(sum / m->n_cols));
-        top = fmax(top, level[r]);
-    }
-    for (size_t r = 0; r < m->n_rows; r++) {
-        m->classes[r] = (uint8_t)fmin(top - level[r], 15);
-    }
-    free(level);
-}
-
-/* Version 1 or 2 of the format, '|i1', C order, two dimensions. */
-static matrix load_npy(const char *path) {
-    matrix m = {0};
-    unsigned char head[10];
-    char text[512] = {0};
-    FILE *f = fopen(path, "rb");
-    if (f == NULL || fread(head, 1, 10, f) != 10 || memcmp(head, "\x93NUMPY\x01", 7) != 0) {
-        fail(path, NULL);
-    }
-    size_t len = (size_t)head[8] | (size_t)head[9] << 8;
-    if (len >= sizeof text || fread(text, 1, len, f) != len || strstr(text, "|i1") == NULL ||
-        strstr(text, "'shape': (") == NULL) {
-        fail(path, NULL);
-    }
-    char *at = strstr(text, "'shape': (") + strlen("'shape': (");
-    m.n_rows = (uint32_t)strtoul(at, &at, 10);
-    m.n_cols = (uint32_t)strtoul(at + 1, NULL, 10);
-    if (m.n_rows == 0 || m.n_cols == 0) {
-        fail(path, NULL);
-    }
-    m.symbols = malloc((size_t)m.n_rows * m.n_cols);
-    m.classes = malloc(m.n_rows);
-    if (fread(m.symbols, m.n_cols, m.n_rows, f) != m.n_rows) {
-        fail(path, NULL);
-    }
-    fclose(f);
-    class_rows(&m);
-    return m;
-}
-
-/* Blocks of a matrix, coded one after the other in `data`. */
-typedef struct coded {
-    rusk_alloc alloc;
-    rusk_strbuf blob, data;
-    rusk_codec_tables *tables;
-    uint32_t block_rows;
-    size_t n_blocks;
-    size_t *offsets; /* n_blocks + 1 */
-} coded;
-
-static rusk_block_shape block_of(const matrix *m, const coded *c, size_t block) {
-    uint32_t row = (uint32_t)block * c->block_rows;
-    return (rusk_block_shape){.n_rows = RUSK_MIN(c->block_rows, m->n_rows - row),
-                              .n_cols = m->n_cols,
-                              .row_classes = m->classes + row};
-}
-
-static void encode_all(coded *c, const rusk_codec *codec, const matrix *m, const rusk_hist *hist) {
+/* Decodes blocks first .. first + n - 1 (n = 1 or 2, of one height), one after the other in out. */
+static void decode(const test_coded *c, size_t first, unsigned n, int8_t *out,
+                   rusk_patch *const *patches) {
+    rusk_block_decoder decoder[2], *decoders[2] = {&decoder[0], &decoder[1]};
+    rusk_block_shape shape;
     rusk_error err;
-    rusk_alloc_init(&c->alloc, NULL);
-    rusk_strbuf_init(&c->blob, &c->alloc, RUSK_MEM_METADATA);
-    rusk_strbuf_init(&c->data, &c->alloc, RUSK_MEM_WEIGHTS);
-    c->block_rows = rusk_codec_block_rows(m->n_rows, m->n_cols);
-    c->n_blocks = (m->n_rows + c->block_rows - 1) / c->block_rows;
-    c->offsets = calloc(c->n_blocks + 1, sizeof *c->offsets);
-    if (codec->build_tables(hist, &c->blob, &err) != RUSK_OK ||
-        codec->open_tables(&c->tables, &c->alloc, (const uint8_t *)c->blob.data, c->blob.len_bytes,
-                           &err) != RUSK_OK) {
-        fail("tables", &err);
-    }
-    for (size_t b = 0; b < c->n_blocks; b++) {
-        rusk_block_shape shape = block_of(m, c, b);
-        if (rusk_block_encode(codec, c->tables, &shape, m->symbols + b * c->block_rows * m->n_cols,
-                              NULL, 0, &c->data, &err) != RUSK_OK) {
-            fail("encode", &err);
+    for (unsigned i = 0; i < n; i++) {
+        size_t len_bytes;
+        const uint8_t *data = test_coded_block(c, first + i, &len_bytes);
+        shape = test_coded_shape(c, first + i);
+        if (rusk_block_begin(&decoder[i], c->codec, c->tables, &shape, data, len_bytes, &err) !=
+            RUSK_OK) {
+            fail(c->codec->name, err.message);
         }
-        c->offsets[b + 1] = c->data.len_bytes;
     }
-    static const uint8_t PADDING[RUSK_CODEC_OVERREAD];
-    rusk_strbuf_add(&c->data, PADDING, sizeof PADDING);
+    int8_t *rows[2] = {out, out + (size_t)shape.n_rows * shape.n_cols};
+    size_t n_patches[2];
+    unsigned failed;
+    if (rusk_block_rows(decoders, n, shape.n_rows, rows, shape.n_cols, patches, n_patches, &failed,
+                        &err) != RUSK_OK) {
+        fail(c->codec->name, err.message);
+    }
 }
 
-/* Best rate over about 0.3 s, into a block-sized buffer; checks the first pass. */
-static double decode_rate(const coded *c, const rusk_codec *codec, const matrix *m) {
-    size_t n = (size_t)c->block_rows * m->n_cols, n_patches;
-    int8_t *out = malloc(n);
-    rusk_patch *patches = malloc(n * sizeof *patches);
-    rusk_error err;
-    double best = 0, start = now();
+typedef struct timing {
+    const test_coded *from; /* what to decode; NULL: nothing */
+    test_coded *to;         /* what to encode; NULL: nothing */
+    int8_t *out;
+    rusk_patch *patches[2];
+} timing;
+
+static void one_pass(const timing *t) {
+    const test_coded *c = t->from;
+    for (size_t b = 0; c != NULL && b < c->n_blocks;) {
+        const unsigned n =
+            b + 1 < c->n_blocks && test_coded_shape(c, b + 1).n_rows == c->block_rows ? 2 : 1;
+        decode(c, b, n, t->out + b * c->block_rows * c->symbols->n_cols, t->patches);
+        b += n;
+    }
+    if (t->to != NULL) {
+        test_coded_encode(t->to);
+    }
+}
+
+/* 1e9 symbols a second, the best of about 0.3 seconds of passes. */
+static double rate(const timing *t, const test_symbols *s) {
+    double best = INFINITY, start = now();
     for (unsigned pass = 0; pass < 3 || now() - start < 0.3; pass++) {
-        double t = now();
-        for (size_t b = 0; b < c->n_blocks; b++) {
-            rusk_block_shape shape = block_of(m, c, b);
-            const uint8_t *data = (const uint8_t *)c->data.data + c->offsets[b];
-            if (rusk_block_decode(codec, c->tables, &shape, data, c->offsets[b + 1] - c->offsets[b],
-                                  out, m->n_cols, patches, &n_patches, &err) != RUSK_OK) {
-                fail("decode", &err);
-            }
-            if (pass == 0 &&
-                memcmp(out, m->symbols + b * n, (size_t)shape.n_rows * m->n_cols) != 0) {
-                fail("decoded symbols differ", NULL);
-            }
+        double began = now();
+        one_pass(t);
+        best = fmin(best, now() - began);
+    }
+    return 1e-9 * (double)s->n_rows * s->n_cols / best;
+}
+
+static double tables_ms(const rusk_codec *codec, const test_symbols *s) {
+    double best = INFINITY;
+    for (unsigned pass = 0; pass < 3; pass++) {
+        rusk_alloc alloc;
+        rusk_strbuf blob;
+        rusk_codec_tables *tables;
+        rusk_error err;
+        rusk_alloc_init(&alloc, NULL);
+        rusk_strbuf_init(&blob, &alloc, RUSK_MEM_METADATA);
+        double began = now();
+        if (codec->build_tables(s->hist, &blob, &err) != RUSK_OK ||
+            codec->open_tables(&tables, &alloc, (const uint8_t *)blob.data, blob.len_bytes, &err) !=
+                RUSK_OK) {
+            fail(codec->name, err.message);
         }
-        best = fmax(best, (double)m->n_rows * m->n_cols / (now() - t));
+        best = fmin(best, now() - began);
+        codec->close_tables(tables);
+        rusk_strbuf_finish(&blob);
     }
-    free(out);
-    free(patches);
-    return best * 1e-9;
+    return best * 1e3;
 }
 
-static void report(const char *source, const matrix *m, const rusk_codec *codec,
-                   const char *decoder, rusk_rans_steps steps) {
-    static rusk_hist hist;
-    coded c;
-    double n = (double)m->n_rows * m->n_cols;
-    rusk_hist_clear(&hist);
-    for (size_t r = 0; r < m->n_rows; r++) {
-        rusk_hist_add(&hist, m->classes[r], m->symbols + r * m->n_cols, m->n_cols);
+static void report(const test_symbols *s, const rusk_codec *codec, const test_coded *rans,
+                   const char *cpu) {
+    const size_t n = (size_t)s->n_rows * s->n_cols;
+    test_coded c;
+    test_coded_make(&c, codec, s);
+    const size_t most = 2 * (size_t)c.block_rows * s->n_cols;
+    timing t = {.out = malloc(n), .patches = {malloc(most * sizeof(rusk_patch)), NULL}};
+    if (t.out == NULL || t.patches[0] == NULL) {
+        fail("memory", "none left");
     }
-    encode_all(&c, codec, m, &hist);
-    if (steps != NULL) {
-        ((rusk_rans_tables *)c.tables)->steps = steps;
+    t.patches[1] = t.patches[0] + most / 2;
+    t.from = &c;
+    one_pass(&t);
+    if (memcmp(t.out, s->symbols, n) != 0) {
+        fail(codec->name, "decoded symbols differ");
     }
-    double bits = rusk_hist_bits(&hist) / n;
-    double coded_bits = 8.0 * (double)c.offsets[c.n_blocks] / n;
-    double table_bits = 8.0 * (double)c.blob.len_bytes / n;
-    printf("{\"source\":\"%s\",\"codec\":\"%s\",\"decoder\":\"%s\",\"bits\":%.4f,"
-           "\"coded_bits\":%.4f,\"table_bits\":%.4f,\"overhead\":%.5f,\"decode_gw_s\":%.3f}\n",
-           source, codec->name, decoder, bits, coded_bits, table_bits,
-           (coded_bits + table_bits) / bits - 1, decode_rate(&c, codec, m));
-    codec->close_tables(c.tables);
-    rusk_strbuf_finish(&c.blob);
-    rusk_strbuf_finish(&c.data);
-    free(c.offsets);
+    double decode_rate = rate(&t, s);
+    t.from = NULL;
+    t.to = &c;
+    double encode_rate = rate(&t, s);
+    t.from = rans;
+    double transcode_rate = rate(&t, s);
+    double bits = test_symbols_bits(s), coded = 8 * (double)c.offsets[c.n_blocks] / (double)n;
+    double table = 8 * (double)c.blob.len_bytes / (double)n;
+    printf("{\"what\": \"codec\", \"source\": \"%s\", \"codec\": \"%s\", \"cpu\": \"%s\", "
+           "\"bits\": %.4f, \"coded_bits\": %.4f, \"table_bits\": %.4f, \"overhead\": %.5f, "
+           "\"decode_gw_s\": %.3f, \"encode_gw_s\": %.3f, \"from_rans_gw_s\": %.3f, "
+           "\"tables_ms\": %.2f}\n",
+           s->name, codec->name, cpu, bits, coded, table, (coded + table) / bits - 1, decode_rate,
+           encode_rate, transcode_rate, tables_ms(codec, s));
+    (void)fflush(stdout);
+    free(t.out);
+    free(t.patches[0]);
+    test_coded_free(&c);
 }
 
-static void report_all(const char *source, const matrix *m) {
+static void report_all(const test_symbols *s, const char *cpu) {
+    test_coded rans;
+    test_coded_make(&rans, rusk_codec_find("rans"), s);
     for (size_t i = 0; i < rusk_codec_count(); i++) {
-        const rusk_codec *codec = rusk_codec_at(i);
-        if (strcmp(codec->name, "rans") != 0) {
-            report(source, m, codec, "best", NULL);
-            continue;
-        }
-        report(source, m, codec, "ref", rusk_rans_steps_ref);
-#if defined(__x86_64__)
-        if ((rusk_cpu_features() & RUSK_CPU_AVX2) != 0) {
-            report(source, m, codec, "avx2", rusk_rans_steps_avx2);
-        }
-#endif
+        report(s, rusk_codec_at(i), &rans, cpu);
     }
-    fflush(stdout);
+    test_coded_free(&rans);
 }
 
 int main(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        const char *slash = strrchr(argv[i], '/');
-        matrix m = load_npy(argv[i]);
-        report_all(slash != NULL ? slash + 1 : argv[i], &m);
-        free(m.symbols);
-        free(m.classes);
+    const char *cpu = "best";
+    int first = 1;
+    if (argc > 2 && strcmp(argv[1], "--cpu") == 0) {
+        cpu = argv[2];
+        first = 3;
+        if (!test_symbols_restrict(cpu)) {
+            fail(cpu, "expected ref, avx2, avx512, neon or best, and a processor that has it");
+        }
     }
-    for (double bits = 2; argc == 1 && bits <= 6; bits += 0.5) {
-        matrix m = {.n_rows = 1024, .n_cols = 576};
-        size_t n = (size_t)m.n_rows * m.n_cols;
-        char source[32];
-        m.symbols = malloc(n);
-        m.classes = calloc(1, m.n_rows);
-        rusk_sample_gaussian(m.symbols, n, rusk_sample_sigma(bits), 1);
-        (void)snprintf(source, sizeof source, "gaussian %.1f", bits);
-        report_all(source, &m);
-        free(m.symbols);
-        free(m.classes);
+    for (int i = first; i < argc; i++) {
+        test_symbols s = test_symbols_load(argv[i]);
+        report_all(&s, cpu);
+        test_symbols_free(&s);
+    }
+    for (double bits = 2; argc == first && bits <= 6; bits += 0.5) {
+        test_symbols s = test_symbols_gaussian(1024, 576, bits, 1, TEST_MID_TREAD);
+        report_all(&s, cpu);
+        test_symbols_free(&s);
     }
     return 0;
 }

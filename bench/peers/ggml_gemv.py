@@ -158,6 +158,7 @@ def measure(rows=4096, cols=4096, batch=1, kinds=("Q4_0",), runs=7, seconds=0.1)
     weights = rng.standard_normal((rows, cols), numpy.float32)
     x = rng.standard_normal((batch, cols), numpy.float32)
     expected = x @ weights.T
+    norm = numpy.linalg.norm(expected)
     figures = []
     for kind in kinds:
         if cols % TYPES[kind][2] != 0:
@@ -167,13 +168,15 @@ def measure(rows=4096, cols=4096, batch=1, kinds=("Q4_0",), runs=7, seconds=0.1)
             product = Product(g, kind, weights, data, x, buffer_type)
             if product.serves:
                 n = max(1, int(seconds / product.run(backend)))
-                off = numpy.linalg.norm(product.result() - expected) / numpy.linalg.norm(expected)
+                off = numpy.linalg.norm(product.result() - expected) / norm
                 assert off < 0.15, (kind, off)
-                best = min(sum(product.run(backend) for _ in range(n)) / n for _ in range(runs))
+                best = min(sum(product.run(backend) for _ in range(n)) / n
+                           for _ in range(runs))
                 figures.append({
                     "what": "gemv" if batch == 1 else "gemm", "engine": "llama.cpp", "type": kind,
                     "buffer": g.backend_buft_name(buffer_type).decode(),
-                    "rows": rows, "cols": cols, "batch": batch, "threads": 1, "bits": TYPES[kind][1],
+                    "rows": rows, "cols": cols, "batch": batch, "threads": 1,
+                    "bits": TYPES[kind][1],
                     "gw_s": round(rows * cols * batch / best * 1e-9, 3),
                     "version": importlib.metadata.version("llama-cpp-python")})
             product.free()

@@ -3,11 +3,11 @@
 
     python3 bench/peers/prototypes.py [FOLDER] [--march native znver3] [--runs 3]
 
-FOLDER (default: $RUSK_PROTOTYPES) holds gemv.c, the fused product of four rows in flight for A16 and
-A16x2, and a16x.c, the fused dot for A16R. They are no part of this repository. Each is compiled with
-gcc -O3 for every --march and run alone; the fastest counts. What they leave out, and the product
-does not: patches and tables by row (gemv.c), activation scales, row scales and the epilogue (both).
-One JSON line a figure.
+FOLDER (default: $RUSK_PROTOTYPES) holds gemv.c, the fused product of four rows in flight for A16
+and A16x2, and a16x.c, the fused dot of one row for each of the family. They are no part of this
+repository. Each is compiled with gcc -O3 for every --march and run alone; the fastest counts. What
+they leave out, and the product does not: patches and tables by row (gemv.c), activation scales, row
+scales and the epilogue (both). One JSON line a figure.
 """
 import argparse
 import json

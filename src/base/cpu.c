@@ -41,6 +41,12 @@ static uint32_t detect(void) {
     return mask;
 }
 
+static _Atomic uint32_t allowed = UINT32_MAX;
+
+void rusk_cpu_restrict(uint32_t mask) {
+    atomic_store_explicit(&allowed, mask, memory_order_relaxed);
+}
+
 uint32_t rusk_cpu_features(void) {
     /* cpuid leaves a virtual machine each time, some 20 us: ask once. Racing threads store the
      * same. */
@@ -51,7 +57,7 @@ uint32_t rusk_cpu_features(void) {
         mask = detect() | ASKED;
         atomic_store_explicit(&known, mask, memory_order_relaxed);
     }
-    return mask & ~(uint32_t)ASKED;
+    return mask & ~(uint32_t)ASKED & atomic_load_explicit(&allowed, memory_order_relaxed);
 }
 
 unsigned rusk_cpu_count(void) {

@@ -11,6 +11,9 @@
 
 /* Mask of RUSK_CPU_* that this processor and operating system support. */
 uint32_t rusk_cpu_features(void);
+/* From now on rusk_cpu_features() tells of nothing outside `mask` (UINT32_MAX: of all again), so
+ * that what is opened later uses less. Tests and benchmarks only; not while other threads ask. */
+void rusk_cpu_restrict(uint32_t mask);
 
 /* CPUs this process may run on (its affinity mask); at least 1. */
 unsigned rusk_cpu_count(void);
