@@ -7,9 +7,9 @@
 Each round measures every engine and file alone, then beside a process that does nothing but
 compute, pinned to one CPU (--cpu: the last that we may use); alone and stolen alternate, so that
 other load meets both. --llama runs llama.cpp on a GGUF in the same rounds (llama-cpp-python: see
-bench/peers/compare.py). Best of --rounds. One JSON line for each file and number of threads; the bar
-is a stolen_ratio of 0.4 or more on as many threads as CPUs. One thread is shown for comparison: what
-is left when the stolen CPU is not used at all. Timings inform, they do not gate.
+bench/peers/compare.py). Best of --rounds. One JSON line for each file and number of threads; the
+bar is a stolen_ratio of 0.4 or more on as many threads as CPUs. One thread is shown for comparison:
+what is left when the stolen CPU is not used at all. Timings inform, they do not gate.
 """
 import argparse
 import json

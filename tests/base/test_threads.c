@@ -70,7 +70,7 @@ TEST(no_memory_is_reported) {
     CHECK_EQ(f.n_live, 0);
 }
 
-/* --- cores that are not there ------------------------------------------------------------------ */
+/* --- cores that are not there ------------------------------------------------------------- */
 
 typedef struct uneven_job {
     size_t n_tasks;
