@@ -2,8 +2,8 @@
  *
  *     codec | n_rows (1..64) | u16 n_cols (1..1024) | u16 blob length | classes | blob | block
  *
- * Where a block decodes, its symbols must be in range, and encoding them again must decode to the
- * same. Both rans variants must agree. */
+ * Where a block decodes, its symbols must be in range, decoding it in pieces must give the same,
+ * and encoding them again must decode to the same. Variants of decoders must agree. */
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/cpu.h"
+#include "codec/fields.h"
 #include "codec/rans.h"
 #include "codec/sample.h"
 
@@ -59,6 +60,47 @@ static void check_twins(const rusk_codec_tables *tables, const rusk_block_shape 
     expect(plain == fast && memcmp(symbols, again, n) == 0);
 }
 
+/* Whatever the bytes, taken as fields of each width. */
+static void check_fields(const uint8_t *data, size_t len) {
+    rusk_fields_get get = rusk_fields_get_for(rusk_cpu_features());
+    for (unsigned width = 1; width <= RUSK_FIELD_MAX_WIDTH; width++) {
+        size_t n = RUSK_MIN(len, sizeof symbols / RUSK_FIELD_MAX_WIDTH) / (8 * width);
+        rusk_fields_get_ref(data, n, width, (uint8_t)len, (uint8_t *)symbols);
+        get(data, n, width, (uint8_t)len, (uint8_t *)again);
+        expect(memcmp(symbols, again, n * RUSK_FIELD_GROUP) == 0);
+    }
+}
+
+/* Pieces of growing height, two decoders on the same block: what the whole block gave. */
+static void check_pieces(const rusk_codec *codec, const rusk_codec_tables *tables,
+                         const rusk_block_shape *shape, const uint8_t *data, size_t len,
+                         size_t n_patches) {
+    static rusk_block_decoder decoders[2];
+    static int8_t other[MOST_ROWS * MOST_COLS];
+    static rusk_patch patches_other[MOST_ROWS * MOST_COLS];
+    rusk_block_decoder *d[2] = {&decoders[0], &decoders[1]};
+    size_t got[2], seen = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        expect(rusk_block_begin(d[i], codec, tables, shape, data, len, NULL) == RUSK_OK);
+    }
+    for (uint32_t row = 0, rows = 1; row < shape->n_rows; row += rows++) {
+        unsigned failed;
+        size_t start = (size_t)row * shape->n_cols;
+        int8_t *out[2] = {again, other};
+        rusk_patch *to[2] = {patches_again, patches_other};
+        rows = RUSK_MIN(rows, shape->n_rows - row);
+        expect(rusk_block_rows(d, 2, rows, out, shape->n_cols, to, got, &failed, NULL) == RUSK_OK);
+        expect(memcmp(again, symbols + start, (size_t)rows * shape->n_cols) == 0);
+        expect(memcmp(other, symbols + start, (size_t)rows * shape->n_cols) == 0);
+        expect(got[0] == got[1] && got[0] <= n_patches - seen);
+        for (size_t i = 0; i < got[0]; i++, seen++) {
+            expect(patches_again[i].position + start == patches[seen].position);
+            expect(patches_again[i].delta == patches[seen].delta);
+        }
+    }
+    expect(seen == n_patches);
+}
+
 static void try_block(const rusk_codec *codec, const rusk_codec_tables *tables,
                       const rusk_block_shape *shape, const uint8_t *block, size_t len,
                       rusk_alloc *alloc) {
@@ -68,6 +110,8 @@ static void try_block(const rusk_codec *codec, const rusk_codec_tables *tables,
     memset(data + len, 0xEE, RUSK_CODEC_OVERREAD);
     if (strcmp(codec->name, "rans") == 0) {
         check_twins(tables, shape, data, len);
+    } else if (strcmp(codec->name, "raw") == 0) {
+        check_fields(data, len);
     }
     rusk_status status = rusk_block_decode(codec, tables, shape, data, len, symbols, shape->n_cols,
                                            patches, &n_patches, NULL);
@@ -76,6 +120,7 @@ static void try_block(const rusk_codec *codec, const rusk_codec_tables *tables,
         expect(symbols[i] != -128);
     }
     if (status == RUSK_OK) {
+        check_pieces(codec, tables, shape, data, len, n_patches);
         check_encodes(codec, tables, shape, alloc, n_patches);
     }
     free(data);

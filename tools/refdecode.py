@@ -305,6 +305,19 @@ def classes_of(r):
     return [c for c in range(16) if mask >> c & 1]
 
 
+def read_fields(data, n_cols, width):
+    """Fields of rows; `data` has a row's bytes in each of its rows. Fill columns included."""
+    groups = data.reshape(len(data), -(-n_cols // 64), 8 * width)
+    values, at, shift = np.zeros(groups.shape[:2] + (64,), np.int16), 0, 0
+    for b in (8, 4, 2, 1):
+        if width & b:
+            part = groups[:, :, at:at + 8 * b].astype(np.int16)
+            for k in range(8 // b):
+                values[:, :, 8 * b * k:8 * b * (k + 1)] |= (part >> b * k & (1 << b) - 1) << shift
+            at, shift = at + 8 * b, shift + b
+    return values.reshape(len(data), -1)
+
+
 class Raw:
     def __init__(self, blob):
         r = Reader(blob, "raw table")
@@ -321,22 +334,21 @@ class Raw:
     def decode(jobs, n_rows, n_cols):
         out = np.zeros((len(jobs), n_rows, n_cols), np.int16)
         for job, (codec, classes, payload, where) in enumerate(jobs):
-            r = Reader(payload, where)
-            for c in sorted(set(classes.tolist())):
+            for c in set(classes.tolist()):
                 expect(c in codec.tables, where, "has a row of class", c, "without a table")
+            widths = np.array([codec.tables[c][0] for c in classes.tolist()])
+            sizes = -(-n_cols // 64) * 8 * widths
+            expect(len(payload) == sizes.sum(), where, "has", len(payload), "bytes")
+            data, starts = np.frombuffer(payload, np.uint8), np.cumsum(sizes) - sizes
+            for c in set(classes.tolist()):
                 width, lowest = codec.tables[c]
                 rows = np.flatnonzero(classes == c)
-                n = len(rows) * n_cols
-                groups = -(-n // 64)
-                planes = np.frombuffer(r.take(groups * 8 * width), np.uint8)
-                bits = np.unpackbits(planes.reshape(groups, width, 8), axis=2, bitorder="little")
-                bits = bits.astype(np.int16)
-                codes = sum(bits[:, b] << b for b in range(width)).reshape(-1)
-                expect(not codes[n:].any(), where, "has fill bits that are not zero")
-                indexes = codes[:n] + lowest
+                size = sizes[rows[0]]
+                codes = read_fields(data[starts[rows][:, None] + np.arange(size)], n_cols, width)
+                expect(not codes[:, n_cols:].any(), where, "has fill bits that are not zero")
+                indexes = codes[:, :n_cols] + lowest
                 expect((indexes > 0).all(), where, "has a symbol of -128")
-                out[job, rows] = indexes.reshape(len(rows), n_cols) - 128
-            r.end()
+                out[job, rows] = indexes - 128
         return out
 
 

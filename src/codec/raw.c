@@ -1,25 +1,19 @@
-/* raw.c - fixed-width codes as bit planes, 1 to 8 bits, a width and a lowest symbol per class.
- *
- * A class's rows, one after the other without padding, make a sequence of codes, cut in groups of
- * 64; a group of width w is w little-endian 64-bit planes, lowest bit first:
- *
- *     plane 0 | plane 1 | ... plane w-1        bit j of plane b = bit b of code j of the group
- *
- * Planes spread to bytes (or to a vector mask) without shifts that cross bytes, for any width. */
+/* raw.c - codes of fixed width, 1 to 8 bits, a width and a lowest symbol per class: rows in order,
+ * each packed as fields.h says. */
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/cpu.h"
+#include "codec/fields.h"
 #include "codec/hist.h"
-#include "codec/raw.h"
 #include "codec/registry.h"
 
-enum { GROUP = RUSK_RAW_GROUP, MAX_WIDTH = RUSK_RAW_MAX_WIDTH };
+enum { GROUP = RUSK_FIELD_GROUP, MAX_WIDTH = RUSK_FIELD_MAX_WIDTH, PIECE = 8 * GROUP };
 
 typedef struct raw_tables {
     rusk_alloc *alloc;
-    rusk_raw_groups groups;             /* the fastest this processor runs */
+    rusk_fields_get get;                /* the fastest this processor runs */
     uint8_t width[RUSK_CODEC_CLASSES];  /* 0: the class has no table */
     uint8_t lowest[RUSK_CODEC_CLASSES]; /* index (symbol + 128) of code 0 */
     int8_t fold[RUSK_CODEC_CLASSES][RUSK_CODEC_ALPHABET];
@@ -143,7 +137,7 @@ static rusk_status open_tables(rusk_codec_tables **out, rusk_alloc *alloc, const
         return rusk_fail_memory(err, sizeof *t, "raw tables");
     }
     t->alloc = alloc;
-    t->groups = rusk_raw_groups_for(rusk_cpu_features());
+    t->get = rusk_fields_get_for(rusk_cpu_features());
     rusk_status status = read_tables(t, blob, len_bytes, err);
     if (status != RUSK_OK) {
         rusk_alloc_put(alloc, t);
@@ -159,16 +153,10 @@ static const int8_t *fold(const rusk_codec_tables *tables, unsigned class_index)
 
 /* --- blocks --------------------------------------------------------------------------------- */
 
-/* Every row's class has a table; n_codes[c] = codes of class c. */
-static rusk_status count_codes(const raw_tables *t, const rusk_block_shape *shape,
-                               rusk_status status, uint64_t n_codes[RUSK_CODEC_CLASSES],
-                               rusk_error *err) {
-    memset(n_codes, 0, RUSK_CODEC_CLASSES * sizeof n_codes[0]);
-    if (shape->n_rows == 0 || shape->n_cols == 0) {
-        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
-                         "block: expected at least one row and column, found %u x %u",
-                         shape->n_rows, shape->n_cols);
-    }
+/* Every row's class has a table; *n_bytes = what the rows take. */
+static rusk_status payload_bytes(const raw_tables *t, const rusk_block_shape *shape,
+                                 rusk_status status, uint64_t *n_bytes, rusk_error *err) {
+    uint64_t widths = 0;
     for (size_t r = 0; r < shape->n_rows; r++) {
         unsigned c = shape->row_classes[r];
         if (c >= RUSK_CODEC_CLASSES || t->width[c] == 0) {
@@ -176,150 +164,57 @@ static rusk_status count_codes(const raw_tables *t, const rusk_block_shape *shap
                              "raw block, row %zu: expected a class with a table, found class %u", r,
                              c);
         }
-        n_codes[c] += shape->n_cols;
+        widths += t->width[c];
     }
+    *n_bytes = rusk_field_bytes(shape->n_cols, 1) * widths;
     return RUSK_OK;
 }
 
-typedef struct plane_writer {
-    rusk_strbuf *out;
-    uint64_t planes[MAX_WIDTH];
-    unsigned width, n;
-} plane_writer;
-
-static void flush_group(plane_writer *w) {
-    uint8_t bytes[8 * MAX_WIDTH];
-    for (unsigned b = 0; b < w->width; b++) {
-        rusk_store_u64(bytes + (size_t)8 * b, w->planes[b]);
-        w->planes[b] = 0;
+/* Codes a piece of a row and appends it. */
+static rusk_status put_piece(const raw_tables *t, unsigned c, const int8_t *symbols, size_t n,
+                             size_t row, size_t col, rusk_strbuf *out, rusk_error *err) {
+    uint8_t codes[PIECE], bytes[PIECE];
+    bool folds = false;
+    for (size_t i = 0; i < n; i++) {
+        unsigned index = (uint8_t)symbols[i] ^ 0x80U;
+        folds |= t->fold[c][index] != symbols[i];
+        codes[i] = (uint8_t)(index - t->lowest[c]);
     }
-    rusk_strbuf_add(w->out, bytes, (size_t)8 * w->width);
-    w->n = 0;
-}
-
-static void put_code(plane_writer *w, unsigned code) {
-    for (unsigned b = 0; b < w->width; b++) {
-        w->planes[b] |= (uint64_t)(code >> b & 1) << w->n;
+    for (size_t i = 0; i < n && folds; i++) {
+        if (t->fold[c][(uint8_t)symbols[i] ^ 0x80U] != symbols[i]) {
+            return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                             "row %zu, column %zu: expected a symbol with a code, found %d", row,
+                             col + i, symbols[i]);
+        }
     }
-    if (++w->n == GROUP) {
-        flush_group(w);
-    }
+    rusk_fields_put(codes, n, t->width[c], bytes);
+    rusk_strbuf_add(out, bytes, rusk_field_bytes(n, t->width[c]));
+    return RUSK_OK;
 }
 
 static rusk_status encode(const rusk_codec_tables *tables, const rusk_block_shape *shape,
                           const int8_t *symbols, rusk_strbuf *out, rusk_error *err) {
     const raw_tables *t = raw_of(tables);
-    uint64_t n_codes[RUSK_CODEC_CLASSES];
-    RUSK_TRY(count_codes(t, shape, RUSK_INVALID_ARGUMENT, n_codes, err));
-    for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
-        plane_writer w = {.out = out, .width = t->width[c]};
-        for (size_t r = 0; r < shape->n_rows && n_codes[c] > 0; r++) {
-            const int8_t *row = symbols + r * shape->n_cols;
-            for (size_t i = 0; i < shape->n_cols && shape->row_classes[r] == c; i++) {
-                unsigned index = (unsigned)(row[i] + 128);
-                if (t->fold[c][index] != row[i]) {
-                    return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
-                                     "row %zu, column %zu: expected a symbol with a code, found %d",
-                                     r, i, row[i]);
-                }
-                put_code(&w, index - t->lowest[c]);
-            }
-        }
-        if (w.n > 0) {
-            flush_group(&w);
+    uint64_t n_bytes;
+    if (shape->n_rows == 0 || shape->n_cols == 0) {
+        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                         "block: expected at least one row and column, found %u x %u",
+                         shape->n_rows, shape->n_cols);
+    }
+    RUSK_TRY(payload_bytes(t, shape, RUSK_INVALID_ARGUMENT, &n_bytes, err));
+    for (size_t r = 0; r < shape->n_rows; r++, symbols += shape->n_cols) {
+        for (size_t c = 0; c < shape->n_cols; c += PIECE) {
+            RUSK_TRY(put_piece(t, shape->row_classes[r], symbols + c,
+                               RUSK_MIN(shape->n_cols - c, (size_t)PIECE), r, c, out, err));
         }
     }
-    return out->failed ? rusk_fail_memory(err, 64, "coded block") : RUSK_OK;
+    return out->failed ? rusk_fail_memory(err, (size_t)n_bytes, "coded block") : RUSK_OK;
 }
 
-/* Eight bytes of 0 or 1, byte j = bit j. The multiplication copies the byte eight times, the mask
- * keeps one bit of each copy, the addition carries it into the copy's top bit. */
-static inline uint64_t spread_bits(uint64_t byte) {
-    uint64_t kept = byte * 0x0101010101010101U & 0x8040201008040201U;
-    return (kept + 0x7F7F7F7F7F7F7F7FU) >> 7 & 0x0101010101010101U;
-}
-
-static void decode_group(const uint8_t *planes, unsigned width, unsigned lowest,
-                         int8_t out[GROUP]) {
-    for (size_t i = 0; i < GROUP / 8; i++) {
-        uint64_t codes = 0;
-        for (unsigned b = 0; b < width; b++) {
-            codes |= spread_bits(planes[8 * b + i]) << b;
-        }
-        rusk_store_u64(out + 8 * i, codes);
-    }
-    for (size_t i = 0; i < GROUP; i++) {
-        out[i] = (int8_t)(uint8_t)((uint8_t)out[i] + lowest + 128);
-    }
-}
-
-void rusk_raw_groups_ref(const uint8_t *planes, size_t n_groups, unsigned width, unsigned lowest,
-                         int8_t *out) {
-    for (size_t g = 0; g < n_groups; g++) {
-        decode_group(planes + g * 8 * width, width, lowest, out + g * GROUP);
-    }
-}
-
-rusk_raw_groups rusk_raw_groups_for(uint32_t cpu_mask) {
-#if defined(__x86_64__)
-    if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
-        return rusk_raw_groups_avx2;
-    }
-#endif
-    (void)cpu_mask;
-    return rusk_raw_groups_ref;
-}
-
-typedef struct plane_reader {
-    rusk_raw_groups groups;
-    const uint8_t *next; /* group to decode next */
-    unsigned width, lowest;
-    unsigned n_held; /* codes at the end of `held` not yet used */
-    int8_t held[GROUP];
-} plane_reader;
-
-static void read_codes(plane_reader *p, int8_t *out, size_t n) {
-    size_t part = RUSK_MIN(n, (size_t)p->n_held);
-    memcpy(out, p->held + GROUP - p->n_held, part);
-    p->n_held -= (unsigned)part;
-    out += part;
-    n -= part;
-    size_t n_whole = n / GROUP;
-    p->groups(p->next, n_whole, p->width, p->lowest, out);
-    p->next += n_whole * 8 * p->width;
-    out += n_whole * GROUP;
-    n -= n_whole * GROUP;
-    if (n > 0) {
-        p->groups(p->next, 1, p->width, p->lowest, p->held);
-        p->next += (size_t)8 * p->width;
-        memcpy(out, p->held, n);
-        p->n_held = (unsigned)(GROUP - n);
-    }
-}
-
-static bool has_minus_128(const int8_t *row, size_t n) {
-    bool found = false;
-    for (size_t i = 0; i < n; i++) {
-        found |= row[i] == INT8_MIN;
-    }
-    return found;
-}
-
-/* The bits of a class's last group beyond its codes are zero. */
-static bool padding_is_zero(const uint8_t *group, unsigned width, size_t n_used) {
-    uint64_t rest = 0;
-    for (unsigned b = 0; b < width; b++) {
-        rest |= rusk_load_u64(group + (size_t)8 * b);
-    }
-    return n_used == 0 || rest >> n_used == 0;
-}
-
-/* What a rusk_decoder holds: a reader for each class of the block. */
+/* What a rusk_decoder holds. */
 typedef struct raw_state {
-    plane_reader readers[RUSK_CODEC_CLASSES];
+    const uint8_t *next; /* row to decode next */
 } raw_state;
-
-_Static_assert(sizeof(raw_state) <= RUSK_DECODER_STATE, "a decoder's state holds it");
 
 static raw_state *state_of(rusk_decoder *d) {
     return (raw_state *)(void *)d->state;
@@ -328,75 +223,89 @@ static raw_state *state_of(rusk_decoder *d) {
 static rusk_status begin(rusk_decoder *d, const rusk_codec_tables *tables,
                          const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
                          rusk_error *err) {
-    const raw_tables *t = raw_of(tables);
-    uint64_t n_codes[RUSK_CODEC_CLASSES], need = 0;
+    uint64_t need;
     RUSK_TRY(rusk_decoder_init(d, tables, shape, data, len_bytes, err));
-    RUSK_TRY(count_codes(t, shape, RUSK_FORMAT, n_codes, err));
-    for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
-        need += (n_codes[c] + GROUP - 1) / GROUP * 8 * t->width[c];
-    }
+    RUSK_TRY(payload_bytes(raw_of(tables), shape, RUSK_FORMAT, &need, err));
     if (need != len_bytes) {
         return rusk_fail(err, RUSK_FORMAT, len_bytes, "raw block: expected %llu bytes, found %zu",
                          (unsigned long long)need, len_bytes);
     }
-    for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
-        plane_reader *p = &state_of(d)->readers[c];
-        p->groups = t->groups;
-        p->next = data;
-        p->width = t->width[c];
-        p->lowest = t->lowest[c];
-        p->n_held = 0;
-        data += (n_codes[c] + GROUP - 1) / GROUP * 8 * t->width[c];
-    }
+    state_of(d)->next = data;
     return RUSK_OK;
 }
 
-static rusk_status end(rusk_decoder *d, rusk_error *err) {
-    for (unsigned c = 0; c < RUSK_CODEC_CLASSES; c++) {
-        const plane_reader *p = &state_of(d)->readers[c];
-        if (p->n_held > 0 &&
-            !padding_is_zero(p->next - (size_t)8 * p->width, p->width, GROUP - p->n_held)) {
-            return rusk_fail(
-                err, RUSK_FORMAT, (uint64_t)(p->next - d->data),
-                "raw block, class %u: expected zero bits after the last code, found others", c);
+/* Whole groups by fixed trip counts, which compilers turn to vectors. */
+static bool has_minus_128(const int8_t *row, size_t n) {
+    unsigned found = 0;
+    size_t i = 0;
+    for (; i + GROUP <= n; i += GROUP) {
+        uint8_t any = 0;
+        for (size_t k = 0; k < GROUP; k++) {
+            any |= row[i + k] == INT8_MIN;
         }
+        found |= any;
     }
-    return RUSK_OK;
+    for (; i < n; i++) {
+        found |= row[i] == INT8_MIN;
+    }
+    return found != 0;
 }
 
-static rusk_status rows_of(rusk_decoder *d, uint32_t n_rows, int8_t *out, size_t stride,
-                           rusk_error *err) {
-    for (uint32_t r = 0; r < n_rows; r++, out += stride) {
-        plane_reader *p = &state_of(d)->readers[d->shape.row_classes[d->next_row++]];
-        uint64_t off = (uint64_t)(p->next - d->data);
-        read_codes(p, out, d->shape.n_cols);
-        if (p->width == MAX_WIDTH && has_minus_128(out, d->shape.n_cols)) {
-            return rusk_fail(err, RUSK_FORMAT, off,
-                             "raw block, row %u: expected symbols -127 to 127, found -128",
-                             d->next_row - 1);
-        }
+/* The row's last columns, fewer than a group; false where the fill behind them is not zero. */
+static bool get_last(const raw_tables *t, const uint8_t *group, unsigned width, uint8_t add,
+                     int8_t *out, size_t n) {
+    uint8_t values[GROUP];
+    bool zero = true;
+    t->get(group, 1, width, add, values);
+    memcpy(out, values, n);
+    for (size_t i = n; i < GROUP; i++) {
+        zero &= values[i] == add;
     }
-    return d->next_row == d->shape.n_rows ? end(d, err) : RUSK_OK;
+    return zero;
+}
+
+static rusk_status get_row(rusk_decoder *d, size_t row, int8_t *out, rusk_error *err) {
+    const raw_tables *t = raw_of(d->tables);
+    unsigned c = d->shape.row_classes[row], width = t->width[c];
+    size_t n_cols = d->shape.n_cols, whole = n_cols / GROUP;
+    const uint8_t *from = state_of(d)->next, *last = from + whole * 8 * width;
+    uint8_t add = (uint8_t)(t->lowest[c] + 128U);
+    t->get(from, whole, width, add, (uint8_t *)out);
+    if (n_cols % GROUP != 0 &&
+        !get_last(t, last, width, add, out + whole * GROUP, n_cols % GROUP)) {
+        return rusk_fail(err, RUSK_FORMAT, (uint64_t)(last - d->data),
+                         "raw block, row %zu: expected zero bits after the last code, found others",
+                         row);
+    }
+    if (width == MAX_WIDTH && has_minus_128(out, n_cols)) {
+        return rusk_fail(err, RUSK_FORMAT, (uint64_t)(from - d->data),
+                         "raw block, row %zu: expected symbols -127 to 127, found -128", row);
+    }
+    state_of(d)->next = from + rusk_field_bytes(n_cols, width);
+    return RUSK_OK;
 }
 
 static rusk_status rows(rusk_decoder *const *d, unsigned n, uint32_t n_rows, int8_t *const *out,
                         size_t stride, unsigned *failed, rusk_error *err) {
     for (unsigned i = 0; i < n; i++) {
         *failed = i;
-        RUSK_TRY(rows_of(d[i], n_rows, out[i], stride, err));
+        for (size_t r = 0; r < n_rows; r++) {
+            RUSK_TRY(get_row(d[i], d[i]->next_row++, out[i] + r * stride, err));
+        }
     }
     return RUSK_OK;
 }
 
-/* Half a group of padding a class is all, and only where rows are no multiple of 64. */
+/* An empty patch list, and what fills rows up to whole groups: 4 bits a column, for the shape does
+ * not tell the width. */
 static double block_bits(const rusk_block_shape *shape) {
-    (void)shape;
-    return 8;
+    uint64_t fill = rusk_field_groups(shape->n_cols) * GROUP - shape->n_cols;
+    return 8 + 4 * (double)fill * shape->n_rows;
 }
 
 const rusk_codec rusk_codec_raw = {
     .name = "raw",
-    .summary = "bit planes, 1 to 8 bits a symbol: fastest, for flat histograms",
+    .summary = "1 to 8 bits a symbol, packed: fastest, for flat histograms",
     .build_tables = build_tables,
     .cost_bits = cost_bits,
     .block_bits = block_bits,

@@ -28,7 +28,7 @@ TEST(count_is_bounded_by_bytes_and_symbols) {
     CHECK_FAILS(count(NONE, 0, &n, &err), RUSK_FORMAT, &err, "patch list");
 }
 
-/* Lists in front of a raw payload of 20 symbols of one bit, all -3 or -2. */
+/* Lists in front of a raw payload of 4 rows of 5 symbols of one bit, all -3 or -2. */
 typedef struct fixture {
     rusk_alloc alloc;
     rusk_codec_tables *tables;
@@ -50,9 +50,9 @@ static void start(fixture *f) {
 static rusk_status decode(fixture *f, const uint8_t *list, size_t len, rusk_error *err) {
     memset(f->data, 0, sizeof f->data);
     memcpy(f->data, list, len);
-    f->data[len] = 0x02; /* symbol 1 is -2 */
-    return rusk_block_decode(rusk_codec_find("raw"), f->tables, &SHAPE, f->data, len + 8, f->out, 5,
-                             f->patches, &f->n_patches, err);
+    f->data[len + 1] = 0x01; /* symbol 1 is -2 */
+    return rusk_block_decode(rusk_codec_find("raw"), f->tables, &SHAPE, f->data, len + 32, f->out,
+                             5, f->patches, &f->n_patches, err);
 }
 
 TEST(patches_inside_the_range_are_applied) {
@@ -95,16 +95,16 @@ TEST(payload_errors_tell_their_offset_in_the_block) {
     rusk_error err;
     start(&f);
     CHECK_OK(decode(&f, LIST, sizeof LIST, &err), &err);
-    f.data[sizeof LIST + 2] = 0x10; /* a fill bit, 20 */
-    CHECK_FAILS(rusk_block_decode(rusk_codec_find("raw"), f.tables, &SHAPE, f.data, 11, f.out, 5,
+    f.data[sizeof LIST + 8 + 5] = 0x01; /* a fill bit, after the last of row 1 */
+    CHECK_FAILS(rusk_block_decode(rusk_codec_find("raw"), f.tables, &SHAPE, f.data, 35, f.out, 5,
                                   f.patches, &f.n_patches, &err),
                 RUSK_FORMAT, &err, "zero bits");
     CHECK_EQ(err.offset, 11);
-    CHECK_FAILS(rusk_block_decode(rusk_codec_find("raw"), f.tables, &SHAPE, f.data, 10, f.out, 5,
+    CHECK_FAILS(rusk_block_decode(rusk_codec_find("raw"), f.tables, &SHAPE, f.data, 34, f.out, 5,
                                   f.patches, &f.n_patches, &err),
-                RUSK_FORMAT, &err, "expected 8 bytes, found 7");
-    CHECK_EQ(err.offset, 10);
-    CHECK_FAILS(rusk_block_decode(rusk_codec_find("raw"), f.tables, &SHAPE, f.data, 10, f.out, 5,
+                RUSK_FORMAT, &err, "expected 32 bytes, found 31");
+    CHECK_EQ(err.offset, 34);
+    CHECK_FAILS(rusk_block_decode(rusk_codec_find("raw"), f.tables, &SHAPE, f.data, 34, f.out, 5,
                                   f.patches, &f.n_patches, NULL),
                 RUSK_FORMAT, &(rusk_error){.message = ""}, "");
     rusk_codec_find("raw")->close_tables(f.tables);

@@ -1,10 +1,10 @@
-/* The AVX2 decoders against the plain ones: same symbols, status and message, on sound and on
+/* The vector decoders against the plain ones: same symbols, status and message, on sound and on
  * damaged blocks of many shapes. */
 #include <stdlib.h>
 
 #include "base/cpu.h"
+#include "codec/fields.h"
 #include "codec/rans.h"
-#include "codec/raw.h"
 #include "support/codec_cases.h"
 #include "support/test.h"
 
@@ -119,28 +119,61 @@ TEST(steps_agree_on_any_state) {
     }
 }
 
-TEST(raw_groups_agree_for_all_widths) {
+/* All that this processor runs. */
+static size_t field_variants(rusk_fields_get variants[3]) {
+    static const uint32_t MASKS[] = {RUSK_CPU_AVX2, RUSK_CPU_AVX512, RUSK_CPU_NEON};
+    size_t n = 0;
+    for (size_t i = 0; i < RUSK_COUNT(MASKS); i++) {
+        rusk_fields_get get = rusk_fields_get_for(rusk_cpu_features() & MASKS[i]);
+        if (get != rusk_fields_get_ref) {
+            variants[n++] = get;
+        }
+    }
+    return n;
+}
+
+TEST(fields_agree_for_all_widths) {
     rusk_rng rng = rusk_rng_seed(test_seed());
-    rusk_raw_groups fast = rusk_raw_groups_for(rusk_cpu_features());
-    if (fast == rusk_raw_groups_ref) {
+    rusk_fields_get variants[3];
+    size_t n_variants = field_variants(variants);
+    if (n_variants == 0) {
         test_skip("this processor has no faster variant than the plain one");
     }
-    for (unsigned width = 1; width <= RUSK_RAW_MAX_WIDTH; width++) {
+    for (unsigned width = 0; width <= RUSK_FIELD_MAX_WIDTH; width++) {
         for (size_t n = 0; n <= 40; n += n < 5 ? 1 : 7) {
-            uint8_t *planes = test_guarded(n * 8 * width, n % 2 == 0);
-            int8_t *out_a = test_guarded(n * RUSK_RAW_GROUP, n % 2 == 0);
-            int8_t *out_b = test_guarded(n * RUSK_RAW_GROUP, n % 2 == 0);
-            unsigned lowest =
-                width == 8 ? 0 : 1 + (unsigned)rusk_rng_below(&rng, 255 - (1U << width));
+            uint8_t *groups = test_guarded(n * 8 * width, n % 2 == 0);
+            uint8_t *out_a = test_guarded(n * RUSK_FIELD_GROUP, n % 2 == 0);
+            uint8_t *out_b = test_guarded(n * RUSK_FIELD_GROUP, n % 2 == 0);
+            uint8_t add = (uint8_t)rusk_rng_u64(&rng);
             for (size_t i = 0; i < n * 8 * width; i++) {
-                planes[i] = (uint8_t)rusk_rng_u64(&rng);
+                groups[i] = (uint8_t)rusk_rng_u64(&rng);
             }
-            rusk_raw_groups_ref(planes, n, width, lowest, out_a);
-            fast(planes, n, width, lowest, out_b);
-            CHECK_MEM(out_b, out_a, n * RUSK_RAW_GROUP);
+            rusk_fields_get_ref(groups, n, width, add, out_a);
+            for (size_t v = 0; v < n_variants; v++) {
+                memset(out_b, 0x55, n * RUSK_FIELD_GROUP);
+                variants[v](groups, n, width, add, out_b);
+                CHECK_MEM(out_b, out_a, n * RUSK_FIELD_GROUP);
+            }
         }
     }
 }
 
-TEST_MAIN(CASE(raw_groups_agree_for_all_widths), CASE(same_bytes_same_symbols_same_status),
-          CASE(steps_agree_on_any_state))
+/* One bit set at a time: each goes to its own column in every variant. */
+TEST(fields_agree_on_single_bits) {
+    rusk_fields_get variants[3];
+    size_t n_variants = field_variants(variants);
+    for (unsigned width = 1; width <= RUSK_FIELD_MAX_WIDTH; width++) {
+        for (size_t bit = 0; bit < (size_t)RUSK_FIELD_GROUP * width; bit++) {
+            uint8_t group[RUSK_FIELD_GROUP] = {0}, out_a[RUSK_FIELD_GROUP], out_b[RUSK_FIELD_GROUP];
+            group[bit / 8] = (uint8_t)(1U << bit % 8);
+            rusk_fields_get_ref(group, 1, width, 0, out_a);
+            for (size_t v = 0; v < n_variants; v++) {
+                variants[v](group, 1, width, 0, out_b);
+                CHECK_MEM(out_b, out_a, RUSK_FIELD_GROUP);
+            }
+        }
+    }
+}
+
+TEST_MAIN(CASE(fields_agree_for_all_widths), CASE(fields_agree_on_single_bits),
+          CASE(same_bytes_same_symbols_same_status), CASE(steps_agree_on_any_state))
