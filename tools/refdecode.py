@@ -20,7 +20,8 @@ import sys
 
 import numpy as np
 
-from refdecode_reader import Malformed, Reader, expect, hash64
+from refdecode_a16 import A16, A16Pairs, A16Rest
+from refdecode_reader import Malformed, Reader, classes_of, expect, hash64, read_fields
 import refdecode_tokn
 
 PAGE, OVERREAD = 4096, 64
@@ -300,24 +301,6 @@ def read_patches(data, n_symbols, where):
     return positions, deltas, r.at
 
 
-def classes_of(r):
-    mask = r.number("<H")
-    return [c for c in range(16) if mask >> c & 1]
-
-
-def read_fields(data, n_cols, width):
-    """Fields of rows; `data` has a row's bytes in each of its rows. Fill columns included."""
-    groups = data.reshape(len(data), -(-n_cols // 64), 8 * width)
-    values, at, shift = np.zeros(groups.shape[:2] + (64,), np.int16), 0, 0
-    for b in (8, 4, 2, 1):
-        if width & b:
-            part = groups[:, :, at:at + 8 * b].astype(np.int16)
-            for k in range(8 // b):
-                values[:, :, 8 * b * k:8 * b * (k + 1)] |= (part >> b * k & (1 << b) - 1) << shift
-            at, shift = at + 8 * b, shift + b
-    return values.reshape(len(data), -1)
-
-
 class Raw:
     def __init__(self, blob):
         r = Reader(blob, "raw table")
@@ -444,7 +427,7 @@ class Rans:
         return out
 
 
-CODECS = {"raw": Raw, "rans": Rans}
+CODECS = {"raw": Raw, "rans": Rans, "a16": A16, "a16r": A16Rest, "a16x2": A16Pairs}
 BATCH_SYMBOLS = 1 << 25  # blocks of one shape are decoded together, up to so many symbols
 
 

@@ -1,6 +1,7 @@
-"""What the parts of the second reader share: refusing, hashing, and a cursor over bytes."""
+"""What the parts of the second reader share: refusing, hashing, a cursor over bytes, fields."""
 import struct
 
+import numpy as np
 import xxhash
 
 
@@ -59,3 +60,21 @@ class Reader:
 
     def end(self):
         expect(self.at == len(self.data), self.name, "has bytes behind its end at", self.at)
+
+
+def classes_of(r):
+    mask = r.number("<H")
+    return [c for c in range(16) if mask >> c & 1]
+
+
+def read_fields(data, n_cols, width):
+    """Fields of rows; `data` has a row's bytes in each of its rows. Fill columns included."""
+    groups = data.reshape(len(data), -(-n_cols // 64), 8 * width)
+    values, at, shift = np.zeros(groups.shape[:2] + (64,), np.int16), 0, 0
+    for b in (8, 4, 2, 1):
+        if width & b:
+            part = groups[:, :, at:at + 8 * b].astype(np.int16)
+            for k in range(8 // b):
+                values[:, :, 8 * b * k:8 * b * (k + 1)] |= (part >> b * k & (1 << b) - 1) << shift
+            at, shift = at + 8 * b, shift + b
+    return values.reshape(len(data), -1)

@@ -6,7 +6,8 @@
 #include "base/assert.h"
 #include "codec/registry.h"
 
-static const rusk_codec *const CODECS[] = {&rusk_codec_raw, &rusk_codec_rans};
+static const rusk_codec *const CODECS[] = {&rusk_codec_raw, &rusk_codec_rans, &rusk_codec_a16,
+                                           &rusk_codec_a16r, &rusk_codec_a16x2};
 
 size_t rusk_codec_count(void) {
     return RUSK_COUNT(CODECS);

@@ -1,7 +1,7 @@
-/* hist.c - histograms, entropy, and frequencies that sum to 4096.
+/* hist.c - histograms, entropy, and frequencies of a given sum.
  *
  * The cost of a table is separable and convex: each symbol with count c and frequency f costs
- * c * log2(4096 / f), and one more unit gains c * log2((f + 1) / f), less each time. So moving
+ * c * log2(sum / f), and one more unit gains c * log2((f + 1) / f), less each time. So moving
  * single units from where the loss is least to where the gain is greatest, until no move pays,
  * ends in the global optimum wherever it starts; proportional rounding starts close to it. */
 #include "codec/hist.h"
@@ -54,17 +54,16 @@ double rusk_log2_u64(uint64_t n) {
     return exponent + log2_ratio((mantissa - 1) / (mantissa + 1));
 }
 
-/* Bits that a symbol of this count gains when its frequency grows from f to f + 1. */
-static double gain_of(uint64_t count, unsigned f) {
-    return (double)count * log2_ratio(1.0 / (2.0 * f + 1));
-}
-
-static uint64_t total_of(const uint64_t count[RUSK_CODEC_ALPHABET]) {
+static uint64_t total_of_n(const uint64_t *count, size_t n) {
     uint64_t total = 0;
-    for (size_t s = 0; s < RUSK_CODEC_ALPHABET; s++) {
+    for (size_t s = 0; s < n; s++) {
         total += count[s];
     }
     return total;
+}
+
+static uint64_t total_of(const uint64_t count[RUSK_CODEC_ALPHABET]) {
+    return total_of_n(count, RUSK_CODEC_ALPHABET);
 }
 
 double rusk_hist_bits(const rusk_hist *hist) {
@@ -83,18 +82,25 @@ double rusk_hist_bits(const rusk_hist *hist) {
 }
 
 typedef struct balance {
+    size_t n;
+    const double *step;
     double gain[RUSK_CODEC_ALPHABET]; /* of one unit more; -1 where unused */
     double loss[RUSK_CODEC_ALPHABET]; /* of one unit less; infinite at 1 and where unused */
 } balance;
 
+/* Bits that a symbol of this count gains when its frequency grows from f to f + 1. */
+static double gain_of(const balance *b, uint64_t count, unsigned f) {
+    return (double)count * (b->step != NULL ? b->step[f] : log2_ratio(1.0 / (2.0 * f + 1)));
+}
+
 static void weigh(balance *b, const uint64_t *count, const uint16_t *freq, size_t s) {
-    b->gain[s] = freq[s] > 0 ? gain_of(count[s], freq[s]) : -1;
-    b->loss[s] = freq[s] > 1 ? gain_of(count[s], freq[s] - 1U) : INFINITY;
+    b->gain[s] = freq[s] > 0 ? gain_of(b, count[s], freq[s]) : -1;
+    b->loss[s] = freq[s] > 1 ? gain_of(b, count[s], freq[s] - 1U) : INFINITY;
 }
 
 static size_t most_gained(const balance *b) {
     size_t best = 0;
-    for (size_t s = 1; s < RUSK_CODEC_ALPHABET; s++) {
+    for (size_t s = 1; s < b->n; s++) {
         best = b->gain[s] > b->gain[best] ? s : best;
     }
     return best;
@@ -102,49 +108,55 @@ static size_t most_gained(const balance *b) {
 
 static size_t least_lost(const balance *b) {
     size_t best = 0;
-    for (size_t s = 1; s < RUSK_CODEC_ALPHABET; s++) {
+    for (size_t s = 1; s < b->n; s++) {
         best = b->loss[s] < b->loss[best] ? s : best;
     }
     return best;
 }
 
-void rusk_freq_normalize(const uint64_t count[RUSK_CODEC_ALPHABET],
-                         uint16_t freq[RUSK_CODEC_ALPHABET]) {
-    uint64_t total = total_of(count);
-    size_t n_used = 0, only = 0;
-    unsigned sum = 0;
-    RUSK_ASSERT(total > 0);
-    for (size_t s = 0; s < RUSK_CODEC_ALPHABET; s++) {
-        double share = (double)count[s] * RUSK_FREQ_SUM / (double)total;
+void rusk_freq_fit(const uint64_t *count, size_t n, unsigned sum, const double *step,
+                   uint16_t *freq) {
+    balance b = {.n = n, .step = step};
+    double total = (double)total_of_n(count, n);
+    unsigned now = 0;
+    for (size_t s = 0; s < n; s++) {
+        double share = (double)count[s] * sum / total;
         freq[s] = count[s] > 0 ? (uint16_t)RUSK_MAX(1, (int)(share + 0.5)) : 0;
-        sum += freq[s];
-        n_used += count[s] > 0;
-        only = count[s] > 0 ? s : only;
-    }
-    if (n_used == 1) {
-        freq[only] = RUSK_FREQ_SUM - 1;
-        freq[only < RUSK_CODEC_ALPHABET - 1 ? only + 1 : only - 1] = 1;
-        return;
-    }
-    balance b;
-    for (size_t s = 0; s < RUSK_CODEC_ALPHABET; s++) {
+        now += freq[s];
         weigh(&b, count, freq, s);
     }
     for (;;) {
         size_t up = most_gained(&b), down = least_lost(&b);
-        if (sum == RUSK_FREQ_SUM && !(b.gain[up] > b.loss[down])) {
+        if (now == sum && !(b.gain[up] > b.loss[down])) {
             break;
         }
-        if (sum <= RUSK_FREQ_SUM) {
+        if (now <= sum) {
             freq[up]++;
-            sum++;
+            now++;
             weigh(&b, count, freq, up);
         } else {
             freq[down]--;
-            sum--;
+            now--;
             weigh(&b, count, freq, down);
         }
     }
+}
+
+void rusk_freq_normalize(const uint64_t count[RUSK_CODEC_ALPHABET],
+                         uint16_t freq[RUSK_CODEC_ALPHABET]) {
+    size_t n_used = 0, only = 0;
+    for (size_t s = 0; s < RUSK_CODEC_ALPHABET; s++) {
+        n_used += count[s] > 0;
+        only = count[s] > 0 ? s : only;
+    }
+    RUSK_ASSERT(n_used > 0);
+    if (n_used > 1) {
+        rusk_freq_fit(count, RUSK_CODEC_ALPHABET, RUSK_FREQ_SUM, NULL, freq);
+        return;
+    }
+    memset(freq, 0, RUSK_CODEC_ALPHABET * sizeof freq[0]);
+    freq[only] = RUSK_FREQ_SUM - 1;
+    freq[only < RUSK_CODEC_ALPHABET - 1 ? only + 1 : only - 1] = 1;
 }
 
 double rusk_freq_cost(const uint64_t count[RUSK_CODEC_ALPHABET],

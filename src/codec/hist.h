@@ -11,6 +11,13 @@
  * processors, and tables must not. */
 double rusk_log2_u64(uint64_t n);
 
+/* Frequencies of n symbols (2 .. 256) that sum to `sum` and cost least: the sum of
+ * count * log2(sum / freq) is minimal with freq >= 1 where count > 0 and 0 elsewhere. At least two
+ * and at most `sum` counts must be positive. step[f] is log2((f + 1) / f), 1 <= f <= sum; NULL:
+ * computed as needed. */
+void rusk_freq_fit(const uint64_t *count, size_t n, unsigned sum, const double *step,
+                   uint16_t *freq);
+
 /* Frequencies that sum to 4096 and cost least: the sum of count * log2(4096 / freq) is minimal
  * with freq >= 1 where count > 0 and 0 elsewhere. Every frequency is at most 4095: where one
  * symbol is all there is, a neighbour gets 1. At least one count must be positive. */

@@ -6,5 +6,8 @@
 
 extern const rusk_codec rusk_codec_raw;
 extern const rusk_codec rusk_codec_rans;
+extern const rusk_codec rusk_codec_a16;
+extern const rusk_codec rusk_codec_a16r;
+extern const rusk_codec rusk_codec_a16x2;
 
 #endif
