@@ -104,6 +104,10 @@ rusk_fields_get rusk_fields_get_for(uint32_t cpu_mask) {
     if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
         return rusk_fields_get_avx2;
     }
+#elif defined(__aarch64__)
+    if ((cpu_mask & RUSK_CPU_NEON) != 0) {
+        return rusk_fields_get_neon;
+    }
 #endif
     (void)cpu_mask;
     return rusk_fields_get_ref;

@@ -44,6 +44,8 @@ void rusk_fields_get_avx2(const uint8_t *groups, size_t n_groups, unsigned width
                           uint8_t *out);
 void rusk_fields_get_avx512(const uint8_t *groups, size_t n_groups, unsigned width, uint8_t add,
                             uint8_t *out);
+void rusk_fields_get_neon(const uint8_t *groups, size_t n_groups, unsigned width, uint8_t add,
+                          uint8_t *out);
 /* The fastest for these features (RUSK_CPU_*) among those of this target. */
 rusk_fields_get rusk_fields_get_for(uint32_t cpu_mask);
 

@@ -144,6 +144,10 @@ rusk_rans_steps rusk_rans_steps_for(uint32_t cpu_mask) {
     if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
         return rusk_rans_steps_avx2;
     }
+#elif defined(__aarch64__)
+    if ((cpu_mask & RUSK_CPU_NEON) != 0) {
+        return rusk_rans_steps_neon;
+    }
 #endif
     (void)cpu_mask;
     return rusk_rans_steps_ref;

@@ -35,8 +35,9 @@ typedef struct rusk_rans_run {
 typedef size_t (*rusk_rans_steps)(rusk_rans_run *run, const uint32_t *slots, size_t n_steps,
                                   int8_t *out);
 size_t rusk_rans_steps_ref(rusk_rans_run *run, const uint32_t *slots, size_t n_steps, int8_t *out);
-/* Only where the target has them (x86-64), and to be called only where the processor does. */
+/* Only where the target has them, and to be called only where the processor does. */
 size_t rusk_rans_steps_avx2(rusk_rans_run *run, const uint32_t *slots, size_t n_steps, int8_t *out);
+size_t rusk_rans_steps_neon(rusk_rans_run *run, const uint32_t *slots, size_t n_steps, int8_t *out);
 /* The fastest for these features (RUSK_CPU_*) among those of this target. */
 rusk_rans_steps rusk_rans_steps_for(uint32_t cpu_mask);
 

@@ -11,21 +11,10 @@
 
 #include <immintrin.h>
 
+#include "codec/spread.h"
+
 #define AVX2   __attribute__((target("avx2,popcnt")))
 #define INLINE static inline __attribute__((always_inline)) AVX2
-
-/* SPREAD[m][j]: how many lanes below j are low in pattern m, so which word lane j takes. */
-#define RANK(m, j) __builtin_popcount((m) & ((1U << (j)) - 1U))
-#define SPREAD_1(m)                                                                                \
-    {                                                                                              \
-        RANK(m, 0), RANK(m, 1), RANK(m, 2), RANK(m, 3), RANK(m, 4), RANK(m, 5), RANK(m, 6),        \
-            RANK(m, 7)                                                                             \
-    }
-#define SPREAD_4(m)  SPREAD_1(m), SPREAD_1((m) + 1U), SPREAD_1((m) + 2U), SPREAD_1((m) + 3U)
-#define SPREAD_16(m) SPREAD_4(m), SPREAD_4((m) + 4U), SPREAD_4((m) + 8U), SPREAD_4((m) + 12U)
-#define SPREAD_64(m) SPREAD_16(m), SPREAD_16((m) + 16U), SPREAD_16((m) + 32U), SPREAD_16((m) + 48U)
-static const uint8_t SPREAD[256][8] = {SPREAD_64(0U), SPREAD_64(64U), SPREAD_64(128U),
-                                       SPREAD_64(192U)};
 
 INLINE __m128i lookup_4(const uint32_t *slots, __m128i index) {
     uint64_t a = (uint64_t)_mm_cvtsi128_si64(index), b = (uint64_t)_mm_extract_epi64(index, 1);
@@ -52,7 +41,7 @@ INLINE __m256i step_8(__m256i x, const uint32_t *slots, const uint8_t **next, __
     __m256i low = _mm256_cmpgt_epi32(_mm256_set1_epi32(RUSK_RANS_LOW), x);
     unsigned pattern = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(low));
     __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)*next));
-    __m256i spread = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)SPREAD[pattern]));
+    __m256i spread = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)RUSK_SPREAD[pattern]));
     words = _mm256_permutevar8x32_epi32(words, spread);
     *next += 2 * (size_t)_mm_popcnt_u32(pattern);
     return _mm256_blendv_epi8(x, _mm256_or_si256(_mm256_slli_epi32(x, 16), words), low);

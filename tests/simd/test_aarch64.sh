@@ -1,5 +1,6 @@
 #!/bin/sh
-# The kernels of aarch64 on processors with and without SDOT: cross-compiled, run by qemu's user mode.
+# The kernels and codecs of aarch64 on processors with and without SDOT: cross-compiled, run by qemu's
+# user mode.
 # Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 cc=aarch64-linux-gnu-gcc
 for tool in $cc qemu-aarch64; do
@@ -12,8 +13,9 @@ out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 
 # what the tests need and the cross compiler's libraries have
-sources="src/kernel/*.c src/base/alloc.c src/base/arena.c src/base/cpu.c src/base/rng.c
-    src/base/status.c src/base/strbuf.c tests/support/test.c tests/support/tiles.c"
+sources="src/kernel/*.c src/codec/*.c src/base/alloc.c src/base/arena.c src/base/cpu.c
+    src/base/rng.c src/base/status.c src/base/strbuf.c tests/support/test.c
+    tests/support/tiles.c tests/support/codec_cases.c"
 flags="-std=c11 -O1 -Wall -Wextra -Werror -ffp-contract=off -D_FILE_OFFSET_BITS=64
     -Iinclude -Isrc -Itests"
 objects=
@@ -23,7 +25,8 @@ for source in $sources; do
     $cc $flags -c "$source" -o "$object" || exit 1
     objects="$objects $object"
 done
-for test in simd/test_kernel_twins kernel/test_kernels; do
+for test in simd/test_kernel_twins kernel/test_kernels simd/test_codec_twins codec/test_fields \
+    codec/test_raw codec/test_rans; do
     program=$out/$(basename $test)
     # shellcheck disable=SC2086
     $cc $flags -static tests/$test.c $objects -lm -o "$program" || exit 1

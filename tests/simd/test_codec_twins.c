@@ -14,7 +14,7 @@ typedef struct outcome {
     int8_t *out;
 } outcome;
 
-static void need_avx2(void) {
+static void need_vectors(void) {
     if (rusk_rans_steps_for(rusk_cpu_features()) == rusk_rans_steps_ref) {
         test_skip("this processor has no faster variant than the plain one");
     }
@@ -55,7 +55,7 @@ static void damage(rusk_rng *rng, uint8_t *data, size_t *len) {
 TEST(same_bytes_same_symbols_same_status) {
     const rusk_codec *codec = rusk_codec_find("rans");
     rusk_rng rng = rusk_rng_seed(test_seed());
-    need_avx2();
+    need_vectors();
     for (size_t i = 0; i < codec_case_n_shapes(); i++) {
         uint32_t n_rows, n_cols;
         codec_case c;
@@ -91,7 +91,7 @@ TEST(same_bytes_same_symbols_same_status) {
 TEST(steps_agree_on_any_state) {
     static rusk_rans_class tables[2];
     rusk_rng rng = rusk_rng_seed(test_seed());
-    need_avx2();
+    need_vectors();
     for (uint32_t s = 0; s < RUSK_FREQ_SUM; s++) {
         tables[0].slots[s] = (s & 15) << 20 | 16U << 8 | (s >> 4); /* 256 symbols of 16 */
         tables[1].slots[s] = s == 0 ? 1U << 8 | 7 : (s - 1) << 20 | 4095U << 8 | 200;
