@@ -492,7 +492,8 @@ RUSK_API rusk_status rusk_eval(rusk_model *model, rusk_model *reference, const c
 
 typedef struct rusk_bench_codec {
     const char *codec;
-    double bits;              /* coded bits per weight of the sample */
+    double entropy;           /* of the sample's symbols, bits per weight */
+    double bits;              /* coded bits per weight, tables included */
     double decode_gweights_s; /* 1e9 weights decoded to memory per second, one thread */
     double fused_gweights_s;  /* the same, decoded and multiplied */
 } rusk_bench_codec;

@@ -189,7 +189,9 @@ static int print_json(const bench_options *o, const bench_result *r) {
         const rusk_bench_codec *c = &r->codecs[i];
         json_t *entry = json_object();
         json_object_set_new(entry, "codec", cli_json_text(c->codec));
+        json_object_set_new(entry, "entropy", cli_json_real(c->entropy));
         json_object_set_new(entry, "bits", cli_json_real(c->bits));
+        json_object_set_new(entry, "excess", cli_json_real(c->bits / c->entropy - 1));
         json_object_set_new(entry, "decode_gweights_s", cli_json_real(c->decode_gweights_s));
         json_object_set_new(entry, "fused_gweights_s", cli_json_real(c->fused_gweights_s));
         json_array_append_new(codecs, entry);
@@ -205,12 +207,12 @@ static int print_result(const bench_options *o, const bench_result *r) {
     if (o->profile) {
         cli_profile_print(&r->prefill, &r->decode);
     }
-    printf("\n%-8s %8s %18s %18s   one thread\n", "codec", "bits", "decode Gweights/s",
-           "fused Gweights/s");
+    printf("\n%-8s %8s %8s %8s %18s %18s   one thread\n", "codec", "entropy", "bits", "excess",
+           "decode Gweights/s", "fused Gweights/s");
     for (size_t i = 0; i < r->n_codecs; i++) {
         const rusk_bench_codec *c = &r->codecs[i];
-        printf("%-8s %8.3f %18.3f %18.3f\n", c->codec, c->bits, c->decode_gweights_s,
-               c->fused_gweights_s);
+        printf("%-8s %8.3f %8.3f %6.2f %% %18.3f %18.3f\n", c->codec, c->entropy, c->bits,
+               100 * (c->bits / c->entropy - 1), c->decode_gweights_s, c->fused_gweights_s);
     }
     return cli_flush();
 }

@@ -213,9 +213,10 @@ class Bench(clitest.Case):
         self.assertGreater(r["prefill_tok_s"], 0)
         self.assertGreater(r["decode_tok_s"], 0)
         self.assertEqual(r["threads"], 2)
-        self.assertLessEqual({"raw", "rans"}, {c["codec"] for c in r["codecs"]})
+        self.assertLessEqual({"raw", "rans", "a16", "a16r", "a16x2"},
+                             {c["codec"] for c in r["codecs"]})
         for c in r["codecs"]:
-            for field in ("bits", "decode_gweights_s", "fused_gweights_s"):
+            for field in ("entropy", "bits", "excess", "decode_gweights_s", "fused_gweights_s"):
                 self.assertGreater(c[field], 0)
 
     def test_profile(self):
