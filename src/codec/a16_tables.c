@@ -27,6 +27,11 @@ typedef struct choice {
     uint16_t freq[N];
 } choice;
 
+/* Finite states cost a part of an entry's bits: 0.24 to 0.33 % for Gaussians of 1.8 bits and more,
+ * 0.2 % below, nothing where all frequencies are powers of two (computed: what leaves a coder whose
+ * states are distributed as they come to be). */
+static const double COARSE_STATES = 1.0027;
+
 /* Logarithms of what frequencies can be: those of counts would take most of the time. */
 typedef struct logs {
     double of[RUSK_A16_SUM + 1];   /* log2(f) */
@@ -66,7 +71,7 @@ static double fit(const logs *l, const uint64_t count[N], size_t spare, uint16_t
     for (size_t e = 0; e < N; e++) {
         bits += (double)count[e] * (8 - l->of[freq[e]]);
     }
-    return bits;
+    return bits * COARSE_STATES;
 }
 
 static void keep_cheaper(choice *best, const choice *c) {

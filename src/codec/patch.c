@@ -21,16 +21,37 @@ typedef struct patch_walk {
     const rusk_block_shape *shape;
     const int8_t *symbols;
     const int8_t *fold[RUSK_CODEC_CLASSES];
+    bool folds[RUSK_CODEC_CLASSES]; /* some symbol to another one */
     const rusk_patch *given;
     size_t n_given;
     uint32_t row, col; /* where to go on */
+    uint64_t n_folded; /* symbols of the patches given so far */
 } patch_walk;
+
+static bool folds_some(const int8_t *map, const int8_t *symbols, size_t n) {
+    size_t n_folded = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_folded += map[(uint8_t)symbols[i] ^ 0x80] != symbols[i];
+    }
+    return n_folded > 0;
+}
+
+/* Most rows have no patch, and are not worth a branch a symbol. */
+static bool is_plain(const patch_walk *w) {
+    unsigned c = w->shape->row_classes[w->row];
+    size_t n_cols = w->shape->n_cols, start = w->row * n_cols;
+    return w->col == 0 && !(w->n_given > 0 && w->given->position < start + n_cols) &&
+           !(w->folds[c] && folds_some(w->fold[c], w->symbols + start, n_cols));
+}
 
 static bool next_patch(patch_walk *w, rusk_patch *patch) {
     const rusk_block_shape *shape = w->shape;
     for (; w->row < shape->n_rows; w->row++, w->col = 0) {
         const int8_t *map = w->fold[shape->row_classes[w->row]];
         uint32_t start = w->row * shape->n_cols;
+        if (is_plain(w)) {
+            continue;
+        }
         while (w->col < shape->n_cols) {
             uint32_t position = start + w->col++;
             int8_t symbol = w->symbols[position], folded = map[(uint8_t)symbol ^ 0x80];
@@ -39,6 +60,7 @@ static bool next_patch(patch_walk *w, rusk_patch *patch) {
                 continue;
             }
             *patch = (rusk_patch){.position = position, .delta = (int32_t)symbol - folded};
+            w->n_folded += folded != symbol;
             if (outlier) {
                 patch->delta += w->given->delta;
                 w->given++;
@@ -65,7 +87,12 @@ static rusk_status start_walk(patch_walk *w, const rusk_codec *codec,
             return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
                              "row %zu: expected a class with a table, found class %u", r, c);
         }
-        w->fold[c] = codec->fold(tables, c);
+        if (w->fold[c] == NULL) {
+            w->fold[c] = codec->fold(tables, c);
+            for (int i = 1; i < RUSK_CODEC_ALPHABET; i++) {
+                w->folds[c] = w->folds[c] || w->fold[c][i] != i - 128;
+            }
+        }
     }
     for (size_t i = 0; i < n_patches; i++) {
         int32_t delta = patches[i].delta;
@@ -82,30 +109,22 @@ static rusk_status start_walk(patch_walk *w, const rusk_codec *codec,
     return RUSK_OK;
 }
 
-/* Encodes with uncoded symbols folded; a copy is made only where there are some. */
+/* Encodes a copy with uncoded symbols folded. */
 static rusk_status encode_folded(const rusk_codec *codec, const rusk_codec_tables *tables,
                                  const patch_walk *walk, rusk_strbuf *out, rusk_error *err) {
     const rusk_block_shape *shape = walk->shape;
     size_t n = (size_t)shape->n_rows * shape->n_cols;
-    int8_t *copy = NULL;
+    int8_t *copy = rusk_alloc_get(out->alloc, RUSK_MEM_SCRATCH, n);
+    if (copy == NULL) {
+        return rusk_fail_memory(err, n, "a block's symbols");
+    }
     for (size_t i = 0, r = 0; r < shape->n_rows; r++) {
         const int8_t *map = walk->fold[shape->row_classes[r]];
         for (size_t end = i + shape->n_cols; i < end; i++) {
-            int8_t symbol = walk->symbols[i], folded = map[(uint8_t)symbol ^ 0x80];
-            if (folded != symbol && copy == NULL) {
-                copy = rusk_alloc_get(out->alloc, RUSK_MEM_SCRATCH, n);
-                if (copy == NULL) {
-                    return rusk_fail_memory(err, n, "a block's symbols");
-                }
-                memcpy(copy, walk->symbols, n);
-            }
-            if (folded != symbol) {
-                copy[i] = folded;
-            }
+            copy[i] = map[(uint8_t)walk->symbols[i] ^ 0x80];
         }
     }
-    rusk_status status =
-        codec->encode(tables, shape, copy != NULL ? copy : walk->symbols, out, err);
+    rusk_status status = codec->encode(tables, shape, copy, out, err);
     rusk_alloc_put(out->alloc, copy);
     return status;
 }
@@ -122,6 +141,7 @@ rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *
     while (next_patch(&walk, &patch)) {
         n++;
     }
+    bool any_folded = walk.n_folded > 0;
     rusk_strbuf_add_varint(out, n);
     walk = start;
     while (next_patch(&walk, &patch)) {
@@ -132,7 +152,8 @@ rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *
     if (out->failed) {
         return rusk_fail_memory(err, (size_t)n, "patch list");
     }
-    return encode_folded(codec, tables, &start, out, err);
+    return any_folded ? encode_folded(codec, tables, &start, out, err)
+                      : codec->encode(tables, shape, symbols, out, err);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
