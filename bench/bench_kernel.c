@@ -90,12 +90,12 @@ static void bench_products(rusk_tile_kind kind, size_t place, uint32_t n_batch, 
     test_tile_free(&p.t);
 }
 
-enum { N = 1536, DIM = 64, POSITIONS = 256, HALVES = POSITIONS * DIM };
+enum { N = 1536, DIM = 64, POSITIONS = 256, HALVES = POSITIONS * DIM, QUERIES = 24 };
 
 typedef struct rows {
     const rusk_kernels *k;
     int which;
-    float x[N], y[N], out[N], scale[N], sum16[N], sink;
+    float x[N], y[N], out[N], scale[N], sum16[N], scores[QUERIES][POSITIONS];
     int8_t q[N];
     uint16_t half[HALVES];
 } rows;
@@ -103,12 +103,34 @@ typedef struct rows {
 static const struct {
     const char *name;
     double n;
-} ROWS[] = {{"quantize", N},      {"rms_norm", N},
-            {"silu_mul", N},      {"gelu_mul", N},
-            {"softmax", N},       {"add", N},
-            {"to_f16", N},        {"dot_f32_f16", HALVES},
-            {"axpy_f16", HALVES}, {"dots_f32_f16", HALVES},
-            {"mix_f16", HALVES}};
+} ROWS[] = {{"quantize", N},
+            {"rms_norm", N},
+            {"silu_mul", N},
+            {"gelu_mul", N},
+            {"softmax", N},
+            {"add", N},
+            {"to_f16", N},
+            {"rotate_halves", N},
+            {"rotate_pairs", N},
+            {"dots_f32_f16", HALVES},
+            {"mix_f16", HALVES},
+            {"dots_f32_f16 x 24", 24 * HALVES},
+            {"mix_f16 x 24", 24 * HALVES}};
+
+/* Queries of heads and rows that see the same positions. */
+static void attend(rows *r, size_t n, bool dots) {
+    const float *in[QUERIES];
+    float *out[QUERIES];
+    for (size_t i = 0; i < n; i++) {
+        in[i] = (dots ? r->x : r->y) + i * DIM / 2;
+        out[i] = dots ? r->scores[i] : r->out + i * DIM;
+    }
+    if (dots) {
+        r->k->dots_f32_f16(in, n, r->half, DIM, POSITIONS, out, DIM);
+    } else {
+        r->k->mix_f16(in, n, r->half, DIM, POSITIONS, out, DIM);
+    }
+}
 
 static void run_rows(void *arg) {
     rows *r = arg;
@@ -136,20 +158,13 @@ static void run_rows(void *arg) {
         k->to_f16(r->x, r->half, N);
         break;
     case 7:
-        for (size_t p = 0; p < POSITIONS; p++) {
-            r->sink += k->dot_f32_f16(r->x, r->half + p * DIM, DIM);
-        }
+        k->rotate_halves(r->out, r->x, N / 2);
         break;
     case 8:
-        for (size_t p = 0; p < POSITIONS; p++) {
-            k->axpy_f16(0.25F, r->half + p * DIM, r->out, DIM);
-        }
-        break;
-    case 9:
-        k->dots_f32_f16(r->x, r->half, DIM, POSITIONS, r->scale, DIM);
+        k->rotate_pairs(r->out, r->x, N / 2);
         break;
     default:
-        k->mix_f16(r->y, r->half, DIM, POSITIONS, r->out, DIM);
+        attend(r, r->which < 11 ? 1 : 24, r->which % 2 == 1);
         break;
     }
 }

@@ -20,6 +20,7 @@ void rusk_kernels_use_ref(rusk_kernels *k);
 void rusk_kernels_use_avx2(rusk_kernels *k);
 void rusk_kernels_use_avx2_rows(rusk_kernels *k); /* called by the one before */
 void rusk_kernels_use_avx512(rusk_kernels *k);
+void rusk_kernels_use_avx512_rows(rusk_kernels *k); /* called by the one before */
 void rusk_kernels_use_neon(rusk_kernels *k);
 void rusk_kernels_use_dotprod(rusk_kernels *k);
 
@@ -38,6 +39,13 @@ static inline float rusk_tree(float *lane, size_t n) {
         }
     }
     return lane[0];
+}
+
+/* One pair turned by the angle of this cosine and sine. */
+static inline void rusk_rotate(float *a, float *b, float c, float s) {
+    const float first = *a * c - *b * s;
+    *b = *a * s + *b * c;
+    *a = first;
 }
 
 static inline const int8_t *rusk_tile_codes(const rusk_tile *w, size_t row) {

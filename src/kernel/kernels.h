@@ -86,18 +86,14 @@ typedef struct rusk_kernels {
      * (f32(code + delta) + offset) * row_scale, f32(code) * d + m. */
     void (*expand)(const rusk_tile *w, float *out);
 
-    /* Attention, one head. q: dim floats. k, v: pages of f16, position p of a page at base + p *
-     * stride halves. dot order: as float products (dim is a multiple of 8; lanes beyond are zero).
-     */
-    float (*dot_f32_f16)(const float *x, const uint16_t *h, size_t n);
-    /* y += a * h : element-wise. n is a multiple of 8. */
-    void (*axpy_f16)(float a, const uint16_t *h, float *y, size_t n);
-    /* The two above for a run of n_rows positions, row i at h + i * stride halves: out[i] = the dot
-     * with row i; y += a[i] * row i, i ascending. The same bits, and faster. */
-    void (*dots_f32_f16)(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
-                         float *out, size_t n);
-    void (*mix_f16)(const float *a, const uint16_t *h, size_t stride, size_t n_rows, float *y,
-                    size_t n);
+    /* Attention of n_x queries to a run of n_rows positions, whose keys or values, n halves (a
+     * multiple of 8), stand at h + i * stride. dots: out[j][i] = x[j] times row i, in the order of
+     * float products. mix: y[j] += a[j][i] * row i, element-wise, i ascending. What is computed for
+     * a query does not depend on the others. */
+    void (*dots_f32_f16)(const float *const *x, size_t n_x, const uint16_t *h, size_t stride,
+                         size_t n_rows, float *const *out, size_t n);
+    void (*mix_f16)(const float *const *a, size_t n_x, const uint16_t *h, size_t stride,
+                    size_t n_rows, float *const *y, size_t n);
     void (*to_f16)(const float *x, uint16_t *h, size_t n); /* nearest even; any n */
 
     /* RMS norm (Zhang and Sennrich, 2019): out = x * r * gain, r = 1 / sqrt(mean(x^2) + eps). Sum
@@ -111,6 +107,11 @@ typedef struct rusk_kernels {
     /* In place: exp(x - max) * (1 / sum), lane j of 16 sums columns j, 16 + j, ... */
     void (*softmax)(float *x, size_t n);
     void (*add)(float *y, const float *x, size_t n); /* y += x */
+    /* Rotates n pairs (a, b) by angles whose cosines are turn[i] and sines turn[n + i], in place:
+     * a c - b s, a s + b c. Pair i is x[i], x[n + i] of rotate_halves, x[2i], x[2i + 1] of
+     * rotate_pairs. */
+    void (*rotate_halves)(float *x, const float *turn, size_t n);
+    void (*rotate_pairs)(float *x, const float *turn, size_t n);
 } rusk_kernels;
 
 /* Plain C, then upgraded by each feature in `cpu_mask` that the processor has (base/cpu.h). */

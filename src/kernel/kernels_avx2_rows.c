@@ -8,87 +8,123 @@
 
 #include "kernel/avx2_parts.h"
 
-/* The 32 lanes of a dot, halved to 8. */
-INLINE __m256 lanes_of_dot(const float *x, const uint16_t *h, size_t n) {
-    __m256 lane[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                      _mm256_setzero_ps()};
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
+/* The 32 lanes of nq (1..3) queries times a row, halved to 4. */
+INLINE void lanes_of_dots(int nq, const float *const *x, const uint16_t *h, size_t n,
+                          __m128 half[3]) {
+    __m256 lane[3][4];
+    RUSK_UNROLL
+    for (int k = 0; k < 4 * nq; k++) {
+        lane[k / 4][k % 4] = _mm256_setzero_ps();
+    }
+    for (size_t i = 0; i < n; i += 32) {
         RUSK_UNROLL
         for (int k = 0; k < 4; k++) {
-            __m256 w = weights(RUSK_TILE_F16, h, i + 8 * (size_t)k);
-            lane[k] = _mm256_add_ps(lane[k], _mm256_mul_ps(w, _mm256_loadu_ps(x + i + 8 * k)));
+            const size_t at = i + 8 * (size_t)k;
+            if (at >= n) {
+                break;
+            }
+            __m256 w = weights(RUSK_TILE_F16, h, at);
+            RUSK_UNROLL
+            for (int q = 0; q < nq; q++) {
+                __m256 product = _mm256_mul_ps(w, _mm256_loadu_ps(x[q] + at));
+                lane[q][k] = _mm256_add_ps(lane[q][k], product);
+            }
         }
     }
     RUSK_UNROLL
-    for (int k = 0; k < 3; k++, i += 8) {
-        if (i >= n) {
-            break;
-        }
-        __m256 w = weights(RUSK_TILE_F16, h, i);
-        lane[k] = _mm256_add_ps(lane[k], _mm256_mul_ps(w, _mm256_loadu_ps(x + i)));
+    for (int q = 0; q < nq; q++) {
+        half[q] = add_halves(_mm256_add_ps(_mm256_add_ps(lane[q][0], lane[q][2]),
+                                           _mm256_add_ps(lane[q][1], lane[q][3])));
     }
-    return _mm256_add_ps(_mm256_add_ps(lane[0], lane[2]), _mm256_add_ps(lane[1], lane[3]));
 }
 
-AVX2 static float dot_f32_f16_avx2(const float *x, const uint16_t *h, size_t n) {
-    return tree_of_8(lanes_of_dot(x, h, n));
-}
-
-AVX2 static void dots_f32_f16_avx2(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
-                                   float *out, size_t n) {
+INLINE void dots_some(int nq, const float *const *x, const uint16_t *h, size_t stride,
+                      size_t n_rows, float *const *out, size_t n) {
     size_t i = 0;
     for (; i + 4 <= n_rows; i += 4) {
-        __m128 half[4];
+        __m128 half[4][3];
         RUSK_UNROLL
-        for (int k = 0; k < 4; k++) {
-            half[k] = add_halves(lanes_of_dot(x, h + (i + (size_t)k) * stride, n));
+        for (int r = 0; r < 4; r++) {
+            lanes_of_dots(nq, x, h + (i + (size_t)r) * stride, n, half[r]);
         }
-        _mm_storeu_ps(out + i, tree_of_four(half));
+        RUSK_UNROLL
+        for (int q = 0; q < nq; q++) {
+            const __m128 rows[4] = {half[0][q], half[1][q], half[2][q], half[3][q]};
+            _mm_storeu_ps(out[q] + i, tree_of_four(rows));
+        }
     }
     for (; i < n_rows; i++) {
-        out[i] = tree_of_8(lanes_of_dot(x, h + i * stride, n));
+        __m128 half[4] = {_mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_ps()};
+        float sums[4];
+        lanes_of_dots(nq, x, h + i * stride, n, half);
+        _mm_storeu_ps(sums, tree_of_four(half));
+        for (int q = 0; q < nq; q++) {
+            out[q][i] = sums[q];
+        }
     }
 }
 
-/* 8 * nk elements of y stay in registers over all rows. */
-INLINE void mix_some(int nk, const float *a, const uint16_t *h, size_t stride, size_t n_rows,
-                     float *y) {
-    __m256 sum[8];
-    RUSK_UNROLL
-    for (int k = 0; k < nk; k++) {
-        sum[k] = _mm256_loadu_ps(y + 8 * k);
+AVX2 static void dots_f32_f16_avx2(const float *const *x, size_t n_x, const uint16_t *h,
+                                   size_t stride, size_t n_rows, float *const *out, size_t n) {
+    for (; n_x >= 3; n_x -= 3, x += 3, out += 3) {
+        dots_some(3, x, h, stride, n_rows, out, n);
     }
-    for (size_t i = 0; i < n_rows; i++, h += stride) {
-        __m256 factor = _mm256_broadcast_ss(a + i);
+    if (n_x == 2) {
+        dots_some(2, x, h, stride, n_rows, out, n);
+    } else if (n_x == 1) {
+        dots_some(1, x, h, stride, n_rows, out, n);
+    }
+}
+
+/* 8 * nk elements from the i-th of nq results stay in registers over all rows. */
+INLINE void mix_some(int nq, int nk, const float *const *a, const uint16_t *h, size_t stride,
+                     size_t n_rows, float *const *y, size_t i) {
+    __m256 sum[3][8];
+    RUSK_UNROLL
+    for (int k = 0; k < nq * nk; k++) {
+        sum[k / nk][k % nk] = _mm256_loadu_ps(y[k / nk] + i + 8 * (k % nk));
+    }
+    h += i;
+    for (size_t r = 0; r < n_rows; r++, h += stride) {
+        __m256 factor[3];
+        RUSK_UNROLL
+        for (int q = 0; q < nq; q++) {
+            factor[q] = _mm256_broadcast_ss(a[q] + r);
+        }
         RUSK_UNROLL
         for (int k = 0; k < nk; k++) {
-            __m256 product = _mm256_mul_ps(factor, weights(RUSK_TILE_F16, h, 8 * (size_t)k));
-            sum[k] = _mm256_add_ps(sum[k], product);
+            __m256 w = weights(RUSK_TILE_F16, h, 8 * (size_t)k);
+            RUSK_UNROLL
+            for (int q = 0; q < nq; q++) {
+                sum[q][k] = _mm256_add_ps(sum[q][k], _mm256_mul_ps(factor[q], w));
+            }
         }
     }
     RUSK_UNROLL
-    for (int k = 0; k < nk; k++) {
-        _mm256_storeu_ps(y + 8 * k, sum[k]);
+    for (int k = 0; k < nq * nk; k++) {
+        _mm256_storeu_ps(y[k / nk] + i + 8 * (k % nk), sum[k / nk][k % nk]);
     }
 }
 
-AVX2 static void mix_f16_avx2(const float *a, const uint16_t *h, size_t stride, size_t n_rows,
-                              float *y, size_t n) {
-    size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        mix_some(8, a, h + i, stride, n_rows, y + i);
+AVX2 static void mix_f16_avx2(const float *const *a, size_t n_x, const uint16_t *h, size_t stride,
+                              size_t n_rows, float *const *y, size_t n) {
+    for (; n_x >= 3; n_x -= 3, a += 3, y += 3) {
+        size_t i = 0;
+        for (; i + 24 <= n; i += 24) {
+            mix_some(3, 3, a, h, stride, n_rows, y, i);
+        }
+        for (; i < n; i += 8) {
+            mix_some(3, 1, a, h, stride, n_rows, y, i);
+        }
     }
-    for (; i + 8 <= n; i += 8) {
-        mix_some(1, a, h + i, stride, n_rows, y + i);
-    }
-}
-
-AVX2 static void axpy_f16_avx2(float a, const uint16_t *h, float *y, size_t n) {
-    __m256 factor = _mm256_set1_ps(a);
-    for (size_t i = 0; i + 8 <= n; i += 8) {
-        __m256 product = _mm256_mul_ps(factor, weights(RUSK_TILE_F16, h, i));
-        _mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(y + i), product));
+    for (; n_x > 0; n_x--, a++, y++) {
+        size_t i = 0;
+        for (; i + 64 <= n; i += 64) {
+            mix_some(1, 8, a, h, stride, n_rows, y, i);
+        }
+        for (; i < n; i += 8) {
+            mix_some(1, 1, a, h, stride, n_rows, y, i);
+        }
     }
 }
 
@@ -310,11 +346,38 @@ AVX2 static void add_avx2(float *y, const float *x, size_t n) {
     }
 }
 
+AVX2 static void rotate_halves_avx2(float *x, const float *turn, size_t n) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + n + i);
+        __m256 c = _mm256_loadu_ps(turn + i), s = _mm256_loadu_ps(turn + n + i);
+        _mm256_storeu_ps(x + i, _mm256_sub_ps(_mm256_mul_ps(a, c), _mm256_mul_ps(b, s)));
+        _mm256_storeu_ps(x + n + i, _mm256_add_ps(_mm256_mul_ps(a, s), _mm256_mul_ps(b, c)));
+    }
+    for (; i < n; i++) {
+        rusk_rotate(x + i, x + n + i, turn[i], turn[n + i]);
+    }
+}
+
+/* Four pairs a register: x times cosines, minus or plus the neighbour's product with the sine. */
+AVX2 static void rotate_pairs_avx2(float *x, const float *turn, size_t n) {
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        __m128 c = _mm_loadu_ps(turn + i), s = _mm_loadu_ps(turn + n + i);
+        __m256 cc = _mm256_set_m128(_mm_unpackhi_ps(c, c), _mm_unpacklo_ps(c, c));
+        __m256 ss = _mm256_set_m128(_mm_unpackhi_ps(s, s), _mm_unpacklo_ps(s, s));
+        __m256 v = _mm256_loadu_ps(x + 2 * i), other = _mm256_permute_ps(v, 0xB1);
+        v = _mm256_addsub_ps(_mm256_mul_ps(v, cc), _mm256_mul_ps(other, ss));
+        _mm256_storeu_ps(x + 2 * i, v);
+    }
+    for (; i < n; i++) {
+        rusk_rotate(x + 2 * i, x + 2 * i + 1, turn[i], turn[n + i]);
+    }
+}
+
 void rusk_kernels_use_avx2_rows(rusk_kernels *k) {
     k->quantize = quantize_avx2;
     k->expand = expand_avx2;
-    k->dot_f32_f16 = dot_f32_f16_avx2;
-    k->axpy_f16 = axpy_f16_avx2;
     k->dots_f32_f16 = dots_f32_f16_avx2;
     k->mix_f16 = mix_f16_avx2;
     k->to_f16 = to_f16_avx2;
@@ -323,6 +386,8 @@ void rusk_kernels_use_avx2_rows(rusk_kernels *k) {
     k->gelu_mul = gelu_mul_avx2;
     k->softmax = softmax_avx2;
     k->add = add_avx2;
+    k->rotate_halves = rotate_halves_avx2;
+    k->rotate_pairs = rotate_pairs_avx2;
 }
 
 #else

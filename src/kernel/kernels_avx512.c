@@ -8,36 +8,12 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
 #include <string.h>
 
 #include "base/assert.h"
-
-#define AVX512 __attribute__((target("avx2,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define INLINE static inline __attribute__((always_inline)) AVX512
+#include "kernel/avx512_parts.h"
 
 enum { BATCH = 64 }; /* activation rows per pass over a tile: they stay in L2 */
-
-INLINE __mmask16 first(size_t n) {
-    return n >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1U << n) - 1);
-}
-
-INLINE __m512 load_some(const float *p, size_t n) {
-    return _mm512_maskz_loadu_ps(first(n), p);
-}
-
-/* Trees of four rows at once: 16 lanes each, halved to 8, 4, 2, 1. */
-INLINE __m128 trees_of_16(const __m512 v[4]) {
-    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(v[0], v[1], 0x44),
-                              _mm512_shuffle_f32x4(v[0], v[1], 0xEE));
-    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(v[2], v[3], 0x44),
-                              _mm512_shuffle_f32x4(v[2], v[3], 0xEE));
-    __m512 four =
-        _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
-    __m512 two = _mm512_add_ps(four, _mm512_shuffle_ps(four, four, 0x4E));
-    __m512 one = _mm512_add_ps(two, _mm512_shuffle_ps(two, two, 0xB1));
-    return _mm512_castps512_ps128(_mm512_maskz_compress_ps(0x1111, one));
-}
 
 /* No masked 128-bit store: GCC 12 makes it an extraction, which faults on what is masked out. */
 INLINE void store_rows(float *y, int nr, __m128 v) {
@@ -389,6 +365,7 @@ void rusk_kernels_use_avx512(rusk_kernels *k) {
     k->matmul[RUSK_TILE_I8] = matmul_i8_avx512;
     k->matmul[RUSK_TILE_G32] = matmul_g32_avx512;
     k->matmul[RUSK_TILE_G16] = matmul_g16_avx512;
+    rusk_kernels_use_avx512_rows(k);
 }
 
 #else

@@ -102,70 +102,117 @@ static void matmul_bf16_neon(const rusk_tile *w, const rusk_acts *x, float *y, s
     matmul_float(RUSK_TILE_BF16, w, x, y, y_stride);
 }
 
-static float dot_f32_f16_neon(const float *x, const uint16_t *h, size_t n) {
-    float32x4_t lane[8];
+/* nq (1 or 2) queries times a row. */
+INLINE void dots_of_row(int nq, const float *const *x, const uint16_t *h, size_t n,
+                        float *const *out, size_t row) {
+    float32x4_t lane[2][8];
     RUSK_UNROLL
-    for (int k = 0; k < 8; k++) {
-        lane[k] = vdupq_n_f32(0);
+    for (int k = 0; k < 8 * nq; k++) {
+        lane[k / 8][k % 8] = vdupq_n_f32(0);
     }
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
+    for (size_t i = 0; i < n; i += 32) {
         RUSK_UNROLL
         for (int k = 0; k < 8; k++) {
-            float32x4_t w = weights(RUSK_TILE_F16, h, i + 4 * (size_t)k);
-            lane[k] = vaddq_f32(lane[k], vmulq_f32(w, vld1q_f32(x + i + 4 * k)));
+            const size_t at = i + 4 * (size_t)k;
+            if (at >= n) {
+                break;
+            }
+            float32x4_t w = weights(RUSK_TILE_F16, h, at);
+            RUSK_UNROLL
+            for (int q = 0; q < nq; q++) {
+                lane[q][k] = vaddq_f32(lane[q][k], vmulq_f32(w, vld1q_f32(x[q] + at)));
+            }
         }
     }
-    for (int k = 0; i < n; k++, i += 4) {
-        float32x4_t w = weights(RUSK_TILE_F16, h, i);
-        lane[k] = vaddq_f32(lane[k], vmulq_f32(w, vld1q_f32(x + i)));
-    }
-    return tree_of_32(lane);
-}
-
-static void axpy_f16_neon(float a, const uint16_t *h, float *y, size_t n) {
-    for (size_t i = 0; i + 4 <= n; i += 4) {
-        float32x4_t product = vmulq_n_f32(weights(RUSK_TILE_F16, h, i), a);
-        vst1q_f32(y + i, vaddq_f32(vld1q_f32(y + i), product));
-    }
-}
-
-static void dots_f32_f16_neon(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
-                              float *out, size_t n) {
-    for (size_t i = 0; i < n_rows; i++) {
-        out[i] = dot_f32_f16_neon(x, h + i * stride, n);
-    }
-}
-
-/* 4 * nk elements of y stay in registers over all rows. */
-INLINE void mix_some(int nk, const float *a, const uint16_t *h, size_t stride, size_t n_rows,
-                     float *y) {
-    float32x4_t sum[16];
     RUSK_UNROLL
-    for (int k = 0; k < nk; k++) {
-        sum[k] = vld1q_f32(y + 4 * k);
+    for (int q = 0; q < nq; q++) {
+        out[q][row] = tree_of_32(lane[q]);
     }
-    for (size_t i = 0; i < n_rows; i++, h += stride) {
+}
+
+static void dots_f32_f16_neon(const float *const *x, size_t n_x, const uint16_t *h, size_t stride,
+                              size_t n_rows, float *const *out, size_t n) {
+    for (; n_x >= 2; n_x -= 2, x += 2, out += 2) {
+        for (size_t r = 0; r < n_rows; r++) {
+            dots_of_row(2, x, h + r * stride, n, out, r);
+        }
+    }
+    for (size_t r = 0; r < n_rows && n_x == 1; r++) {
+        dots_of_row(1, x, h + r * stride, n, out, r);
+    }
+}
+
+/* 4 * nk elements from the i-th of nq results stay in registers over all rows. */
+INLINE void mix_some(int nq, int nk, const float *const *a, const uint16_t *h, size_t stride,
+                     size_t n_rows, float *const *y, size_t i) {
+    float32x4_t sum[2][8];
+    RUSK_UNROLL
+    for (int k = 0; k < nq * nk; k++) {
+        sum[k / nk][k % nk] = vld1q_f32(y[k / nk] + i + 4 * (k % nk));
+    }
+    h += i;
+    for (size_t r = 0; r < n_rows; r++, h += stride) {
         RUSK_UNROLL
         for (int k = 0; k < nk; k++) {
-            float32x4_t product = vmulq_n_f32(weights(RUSK_TILE_F16, h, 4 * (size_t)k), a[i]);
-            sum[k] = vaddq_f32(sum[k], product);
+            float32x4_t w = weights(RUSK_TILE_F16, h, 4 * (size_t)k);
+            RUSK_UNROLL
+            for (int q = 0; q < nq; q++) {
+                sum[q][k] = vaddq_f32(sum[q][k], vmulq_n_f32(w, a[q][r]));
+            }
         }
     }
     RUSK_UNROLL
-    for (int k = 0; k < nk; k++) {
-        vst1q_f32(y + 4 * k, sum[k]);
+    for (int k = 0; k < nq * nk; k++) {
+        vst1q_f32(y[k / nk] + i + 4 * (k % nk), sum[k / nk][k % nk]);
     }
 }
 
-static void mix_f16_neon(const float *a, const uint16_t *h, size_t stride, size_t n_rows, float *y,
-                         size_t n) {
+INLINE void mix_queries(int nq, const float *const *a, const uint16_t *h, size_t stride,
+                        size_t n_rows, float *const *y, size_t n) {
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        mix_some(16, a, h + i, stride, n_rows, y + i);
+    for (; i + 32 <= n; i += 32) {
+        mix_some(nq, 8, a, h, stride, n_rows, y, i);
     }
-    for (; i + 8 <= n; i += 8) {
-        mix_some(2, a, h + i, stride, n_rows, y + i);
+    for (; i < n; i += 8) {
+        mix_some(nq, 2, a, h, stride, n_rows, y, i);
+    }
+}
+
+static void mix_f16_neon(const float *const *a, size_t n_x, const uint16_t *h, size_t stride,
+                         size_t n_rows, float *const *y, size_t n) {
+    for (; n_x >= 2; n_x -= 2, a += 2, y += 2) {
+        mix_queries(2, a, h, stride, n_rows, y, n);
+    }
+    if (n_x == 1) {
+        mix_queries(1, a, h, stride, n_rows, y, n);
+    }
+}
+
+/* Four pairs at a time, taken apart and put together by the loads and stores. */
+static void rotate_pairs_neon(float *x, const float *turn, size_t n) {
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t c = vld1q_f32(turn + i), s = vld1q_f32(turn + n + i);
+        float32x4x2_t v = vld2q_f32(x + 2 * i), out;
+        out.val[0] = vsubq_f32(vmulq_f32(v.val[0], c), vmulq_f32(v.val[1], s));
+        out.val[1] = vaddq_f32(vmulq_f32(v.val[0], s), vmulq_f32(v.val[1], c));
+        vst2q_f32(x + 2 * i, out);
+    }
+    for (; i < n; i++) {
+        rusk_rotate(x + 2 * i, x + 2 * i + 1, turn[i], turn[n + i]);
+    }
+}
+
+static void rotate_halves_neon(float *x, const float *turn, size_t n) {
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        float32x4_t c = vld1q_f32(turn + i), s = vld1q_f32(turn + n + i);
+        float32x4_t a = vld1q_f32(x + i), b = vld1q_f32(x + n + i);
+        vst1q_f32(x + i, vsubq_f32(vmulq_f32(a, c), vmulq_f32(b, s)));
+        vst1q_f32(x + n + i, vaddq_f32(vmulq_f32(a, s), vmulq_f32(b, c)));
+    }
+    for (; i < n; i++) {
+        rusk_rotate(x + i, x + n + i, turn[i], turn[n + i]);
     }
 }
 
@@ -348,8 +395,6 @@ void rusk_kernels_use_neon(rusk_kernels *k) {
     k->matmul[RUSK_TILE_I8] = matmul_i8_neon;
     k->matmul[RUSK_TILE_G32] = matmul_g32_neon;
     k->matmul[RUSK_TILE_G16] = matmul_g16_neon;
-    k->dot_f32_f16 = dot_f32_f16_neon;
-    k->axpy_f16 = axpy_f16_neon;
     k->dots_f32_f16 = dots_f32_f16_neon;
     k->mix_f16 = mix_f16_neon;
     k->to_f16 = to_f16_neon;
@@ -357,6 +402,8 @@ void rusk_kernels_use_neon(rusk_kernels *k) {
     k->silu_mul = silu_mul_neon;
     k->gelu_mul = gelu_mul_neon;
     k->softmax = softmax_neon;
+    k->rotate_halves = rotate_halves_neon;
+    k->rotate_pairs = rotate_pairs_neon;
     /* expand and add: the compiler vectorizes the plain ones */
 }
 

@@ -159,31 +159,27 @@ static void expand_ref(const rusk_tile *w, float *out) {
     }
 }
 
-static float dot_f32_f16_ref(const float *x, const uint16_t *h, size_t n) {
-    float lane[32] = {0};
-    for (size_t i = 0; i < n; i++) {
-        lane[i % 32] += rusk_f32_from_f16(h[i]) * x[i];
-    }
-    return rusk_tree(lane, 32);
-}
-
-static void axpy_f16_ref(float a, const uint16_t *h, float *y, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        y[i] += a * rusk_f32_from_f16(h[i]);
-    }
-}
-
-static void dots_f32_f16_ref(const float *x, const uint16_t *h, size_t stride, size_t n_rows,
-                             float *out, size_t n) {
-    for (size_t i = 0; i < n_rows; i++) {
-        out[i] = dot_f32_f16_ref(x, h + i * stride, n);
+static void dots_f32_f16_ref(const float *const *x, size_t n_x, const uint16_t *h, size_t stride,
+                             size_t n_rows, float *const *out, size_t n) {
+    for (size_t j = 0; j < n_x; j++) {
+        for (size_t r = 0; r < n_rows; r++) {
+            float lane[32] = {0};
+            for (size_t i = 0; i < n; i++) {
+                lane[i % 32] += rusk_f32_from_f16(h[r * stride + i]) * x[j][i];
+            }
+            out[j][r] = rusk_tree(lane, 32);
+        }
     }
 }
 
-static void mix_f16_ref(const float *a, const uint16_t *h, size_t stride, size_t n_rows, float *y,
-                        size_t n) {
-    for (size_t i = 0; i < n_rows; i++) {
-        axpy_f16_ref(a[i], h + i * stride, y, n);
+static void mix_f16_ref(const float *const *a, size_t n_x, const uint16_t *h, size_t stride,
+                        size_t n_rows, float *const *y, size_t n) {
+    for (size_t j = 0; j < n_x; j++) {
+        for (size_t r = 0; r < n_rows; r++) {
+            for (size_t i = 0; i < n; i++) {
+                y[j][i] += a[j][r] * rusk_f32_from_f16(h[r * stride + i]);
+            }
+        }
     }
 }
 
@@ -237,6 +233,18 @@ static void add_ref(float *y, const float *x, size_t n) {
     }
 }
 
+static void rotate_halves_ref(float *x, const float *turn, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        rusk_rotate(x + i, x + n + i, turn[i], turn[n + i]);
+    }
+}
+
+static void rotate_pairs_ref(float *x, const float *turn, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        rusk_rotate(x + 2 * i, x + 2 * i + 1, turn[i], turn[n + i]);
+    }
+}
+
 void rusk_kernels_use_ref(rusk_kernels *k) {
     *k = (rusk_kernels){
         .name = "ref",
@@ -248,8 +256,6 @@ void rusk_kernels_use_ref(rusk_kernels *k) {
                    [RUSK_TILE_G32] = matmul_g32_ref,
                    [RUSK_TILE_G16] = matmul_g16_ref},
         .expand = expand_ref,
-        .dot_f32_f16 = dot_f32_f16_ref,
-        .axpy_f16 = axpy_f16_ref,
         .dots_f32_f16 = dots_f32_f16_ref,
         .mix_f16 = mix_f16_ref,
         .to_f16 = to_f16_ref,
@@ -258,5 +264,7 @@ void rusk_kernels_use_ref(rusk_kernels *k) {
         .gelu_mul = gelu_mul_ref,
         .softmax = softmax_ref,
         .add = add_ref,
+        .rotate_halves = rotate_halves_ref,
+        .rotate_pairs = rotate_pairs_ref,
     };
 }

@@ -67,9 +67,21 @@ static bool get_activations(rusk_graph *g) {
     return ok;
 }
 
+/* As many as have scores in half a second-level cache (1 MB is usual), but at least 4, for which
+ * kernels share most. */
+static uint32_t count_queries(const rusk_graph *g) {
+    enum { SCORES_BYTES = 1 << 19 };
+    const uint64_t group = g->desc.n_heads / g->desc.n_kv_heads;
+    const uint64_t fit = RUSK_MAX(SCORES_BYTES / (g->scores_stride * sizeof(float)), (size_t)4);
+    return (uint32_t)RUSK_MIN(RUSK_MIN(fit, g->n_batch * group), (uint64_t)RUSK_ATTEND_QUERIES);
+}
+
 static bool get_scratch(rusk_graph *g) {
-    g->scores_stride = ((size_t)g->n_ctx + 15) / 16 * 16; /* workers share no cache line */
-    g->scores = get_array(g, RUSK_MEM_SCRATCH, g->n_workers, g->scores_stride, sizeof *g->scores);
+    /* Cache lines, so that workers share none; an odd number, so that queries share no set. */
+    g->scores_stride = (((size_t)g->n_ctx + 15) / 16 | 1) * 16;
+    g->n_queries = count_queries(g);
+    g->scores = get_array(g, RUSK_MEM_SCRATCH, (uint64_t)g->n_workers * g->n_queries,
+                          g->scores_stride, sizeof *g->scores);
     g->errors = get_array(g, RUSK_MEM_SCRATCH, g->n_workers, 1, sizeof *g->errors);
     bool ok = g->scores != NULL && g->errors != NULL;
     if (ok && g->n_batch > 1) {
@@ -292,6 +304,9 @@ static void finish_qkv(rusk_graph *g, uint32_t layer, uint32_t row, stage_clock 
     rusk_graph_mark(clock, RUSK_STAGE_NORM);
     rusk_graph_rope(g, layer, row, q, d->n_heads);
     rusk_graph_rope(g, layer, row, k, d->n_kv_heads);
+    for (uint32_t i = 0; i < g->q_dim; i++) { /* here, not score by score */
+        q[i] *= d->attn_scale;
+    }
     rusk_graph_mark(clock, RUSK_STAGE_ROPE);
     store(g, layer, row, k, v);
     rusk_graph_mark(clock, RUSK_STAGE_STORE);

@@ -11,6 +11,8 @@ enum { ROPE_GLOBAL, ROPE_LOCAL, ROPE_KINDS };
 /* Rows of the logits that a worker computes at a time where several are wanted. */
 #define RUSK_HEAD_ROWS 32
 
+#define RUSK_ATTEND_QUERIES 32
+
 /* First failure of a worker in the present job. Task indices rise within a worker, so the lowest
  * index over all workers is the same for any number of threads. */
 typedef struct worker_error {
@@ -50,8 +52,9 @@ struct rusk_graph {
     double *rope_step[ROPE_KINDS]; /* rope_dims / 2: radians a position, without factors */
     float *rope_turn[ROPE_KINDS];  /* n_batch x rope_dims: rope_dims / 2 cosines, then sines */
 
-    float *scores; /* n_workers x scores_stride */
+    float *scores; /* n_workers x n_queries x scores_stride */
     size_t scores_stride;
+    uint32_t n_queries; /* that a worker attends at a time, up to RUSK_ATTEND_QUERIES */
     float *head; /* n_workers x RUSK_HEAD_ROWS x RUSK_TILE_MAX_ROWS; NULL where n_batch is 1 */
     worker_error *errors; /* n_workers */
 

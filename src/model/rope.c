@@ -42,22 +42,6 @@ void rusk_graph_rope_turn(rusk_graph *g, uint32_t row) {
     }
 }
 
-static void rotate_pairs(float *x, const float *turn, uint32_t half) {
-    for (uint32_t i = 0; i < half; i++) {
-        float a = x[2 * i], b = x[2 * i + 1];
-        x[2 * i] = a * turn[i] - b * turn[half + i];
-        x[2 * i + 1] = a * turn[half + i] + b * turn[i];
-    }
-}
-
-static void rotate_halves(float *x, const float *turn, uint32_t half) {
-    for (uint32_t i = 0; i < half; i++) {
-        float a = x[i], b = x[half + i];
-        x[i] = a * turn[i] - b * turn[half + i];
-        x[half + i] = a * turn[half + i] + b * turn[i];
-    }
-}
-
 void rusk_graph_rope(const rusk_graph *g, uint32_t layer, uint32_t row, float *heads,
                      uint32_t n_heads) {
     const rusk_model_desc *d = &g->desc;
@@ -66,9 +50,9 @@ void rusk_graph_rope(const rusk_graph *g, uint32_t layer, uint32_t row, float *h
     const float *turn = g->rope_turn[kind] + (size_t)row * 2 * half;
     for (uint32_t head = 0; head < n_heads; head++, heads += d->head_dim) {
         if (d->rope == RUSK_ROPE_PAIRS) {
-            rotate_pairs(heads, turn, half);
+            g->kernels->rotate_pairs(heads, turn, half);
         } else {
-            rotate_halves(heads, turn, half);
+            g->kernels->rotate_halves(heads, turn, half);
         }
     }
 }

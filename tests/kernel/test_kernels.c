@@ -299,11 +299,43 @@ TEST(attention_helpers) {
             dot += (double)x[i] * (double)rusk_f32_from_f16(h[i]);
             magnitude += fabs((double)x[i] * (double)rusk_f32_from_f16(h[i]));
         }
-        CHECK_NEAR(k.dot_f32_f16(x, h, n), dot, magnitude * 24 * 0x1p-24);
-        k.axpy_f16(-1.0F, h, y, n);
+        const float minus_one = -1, *const queries[] = {x}, *const factors[] = {&minus_one};
+        float found, *const dots[] = {&found}, *const sums[] = {y};
+        k.dots_f32_f16(queries, 1, h, n, 1, dots, n);
+        CHECK_NEAR(found, dot, magnitude * 24 * 0x1p-24);
+        k.mix_f16(factors, 1, h, n, 1, sums, n);
         k.add(x, before, n);
         for (size_t i = 0; i < n; i++) {
             CHECK(y[i] == before[i] - rusk_f32_from_f16(h[i]));
+        }
+    }
+}
+
+TEST(rotation) {
+    rusk_kernels k = kernels();
+    rusk_rng rng = rusk_rng_seed(test_seed());
+    for (size_t n = 1; n <= 70; n++) {
+        float x[140], halves[140], pairs[140], turn[140];
+        for (size_t i = 0; i < n; i++) {
+            const double angle = 20 * rusk_rng_normal(&rng);
+            turn[i] = (float)cos(angle);
+            turn[n + i] = (float)sin(angle);
+        }
+        for (size_t i = 0; i < 2 * n; i++) {
+            x[i] = (float)rusk_rng_normal(&rng);
+        }
+        for (size_t i = 0; i < n; i++) {
+            halves[i] = pairs[2 * i] = x[i];
+            halves[n + i] = pairs[2 * i + 1] = x[n + i];
+        }
+        k.rotate_halves(halves, turn, n);
+        k.rotate_pairs(pairs, turn, n);
+        for (size_t i = 0; i < n; i++) {
+            const double a = x[i], b = x[n + i], c = turn[i], s = turn[n + i];
+            const double bound = (fabs(a) + fabs(b)) * 2 * 0x1p-24;
+            CHECK_NEAR(halves[i], a * c - b * s, bound);
+            CHECK_NEAR(halves[n + i], a * s + b * c, bound);
+            CHECK(halves[i] == pairs[2 * i] && halves[n + i] == pairs[2 * i + 1]);
         }
     }
 }
@@ -344,5 +376,5 @@ TEST_MAIN(CASE(products_are_near_the_double_reference),
           CASE(expand_is_the_value), CASE(quantize_rounds_to_the_nearest_step),
           CASE(quantize_of_odd_values), CASE(activations_are_near_the_double_reference),
           CASE(exp_is_within_an_ulp), CASE(softmax_is_near_the_double_reference),
-          CASE(norm_is_near_the_double_reference), CASE(attention_helpers),
+          CASE(norm_is_near_the_double_reference), CASE(attention_helpers), CASE(rotation),
           CASE(nan_and_infinity_pass_through))

@@ -257,30 +257,14 @@ static void halves_body(const rusk_kernels *ref, const rusk_kernels *twin) {
     for (size_t n = 1; n <= 264; n++) {
         for (int mood = 0; mood < 4; mood++) {
             for (int upper = 0; upper < 2; upper++) {
-                float x[264], y[264], expected[264];
+                float x[264];
                 uint16_t h[264];
                 moody(&rng, mood, x, n);
-                moody(&rng, mood, y, n);
                 ref->to_f16(x, h, n);
                 const float *x2 = at_edge(0, upper, x, n * sizeof *x);
                 uint16_t *h2 = at_edge(1, upper, NULL, n * sizeof *h);
                 twin->to_f16(x2, h2, n);
                 CHECK(same_halves(h2, h, n));
-                if (n % 8 != 0) {
-                    continue;
-                }
-                for (size_t i = 0; i < n && mood == 3; i++) {
-                    h2[i] = h[i] = (uint16_t)rusk_rng_u64(&rng);
-                }
-                float dot = ref->dot_f32_f16(y, h, n), dot2;
-                const float *y2 = at_edge(2, upper, y, n * sizeof *y);
-                dot2 = twin->dot_f32_f16(y2, h2, n);
-                CHECK(same_floats(&dot2, &dot, 1));
-                memcpy(expected, y, n * sizeof *y);
-                ref->axpy_f16(x[0], h, expected, n);
-                float *out = at_edge(3, upper, y, n * sizeof *y);
-                twin->axpy_f16(x[0], h2, out, n);
-                CHECK(same_floats(out, expected, n));
             }
         }
     }
@@ -290,40 +274,68 @@ TEST(halves) {
     each_level(halves_body);
 }
 
+enum { DIM_MAX = 136, ROWS_MAX = 11, QUERIES_MAX = 9 };
+
+/* Random bits as halves (NaN and infinity among them) or numbers of usual size. */
+static void some_halves(rusk_rng *rng, bool wild, uint16_t *h, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        h[i] = wild ? (uint16_t)rusk_rng_u64(rng) : rusk_f16_from_f32((float)rusk_rng_normal(rng));
+    }
+}
+
+static void run_case(rusk_rng *rng, const rusk_kernels *ref, const rusk_kernels *twin, size_t n,
+                     size_t n_rows, size_t n_x, int mood) {
+    const size_t stride = n + 8 * rusk_rng_below(rng, 3);
+    const size_t n_halves = n_rows > 0 ? (n_rows - 1) * stride + n : 0;
+    float x[QUERIES_MAX][DIM_MAX], y[QUERIES_MAX][DIM_MAX], a[QUERIES_MAX][ROWS_MAX];
+    float dots[QUERIES_MAX][ROWS_MAX], expected[QUERIES_MAX][DIM_MAX];
+    const float *xs[QUERIES_MAX], *as[QUERIES_MAX];
+    float *outs[QUERIES_MAX];
+    uint16_t h[ROWS_MAX * (DIM_MAX + 16)];
+    some_halves(rng, mood == 3, h, n_halves);
+    for (size_t j = 0; j < n_x; j++) {
+        moody(rng, mood, x[j], n);
+        moody(rng, mood, y[j], n);
+        moody(rng, mood, a[j], n_rows);
+        memcpy(expected[j], y[j], n * sizeof(float));
+        const float *const one_x[] = {x[j]}, *const one_a[] = {a[j]};
+        float *const one_dot[] = {dots[j]}, *const one_sum[] = {expected[j]};
+        ref->dots_f32_f16(one_x, 1, h, stride, n_rows, one_dot, n);
+        ref->mix_f16(one_a, 1, h, stride, n_rows, one_sum, n);
+    }
+    for (int upper = 0; upper < 2; upper++) {
+        const uint16_t *h2 = at_edge(0, upper, h, n_halves * sizeof *h);
+        float found[QUERIES_MAX][ROWS_MAX], sums[QUERIES_MAX][DIM_MAX];
+        for (size_t j = 0; j < n_x; j++) {
+            xs[j] = x[j];
+            outs[j] = found[j];
+        }
+        /* any of them may stand at the end of what can be read */
+        const size_t edge = rusk_rng_below(rng, (uint32_t)n_x);
+        xs[edge] = at_edge(1, upper, x[edge], n * sizeof(float));
+        outs[edge] = at_edge(2, upper, NULL, n_rows * sizeof(float));
+        twin->dots_f32_f16(xs, n_x, h2, stride, n_rows, outs, n);
+        for (size_t j = 0; j < n_x; j++) {
+            CHECK(same_floats(outs[j], dots[j], n_rows));
+            as[j] = a[j];
+            memcpy(sums[j], y[j], n * sizeof(float));
+            outs[j] = sums[j];
+        }
+        as[edge] = at_edge(3, upper, a[edge], n_rows * sizeof(float));
+        outs[edge] = at_edge(4, upper, y[edge], n * sizeof(float));
+        twin->mix_f16(as, n_x, h2, stride, n_rows, outs, n);
+        for (size_t j = 0; j < n_x; j++) {
+            CHECK(same_floats(outs[j], expected[j], n));
+        }
+    }
+}
+
 static void runs_body(const rusk_kernels *ref, const rusk_kernels *twin) {
-    enum { DIM_MAX = 136, ROWS_MAX = 11 };
     rusk_rng rng = rusk_rng_seed(test_seed());
     for (size_t n = 8; n <= DIM_MAX; n += 8) {
         for (size_t n_rows = 0; n_rows <= ROWS_MAX; n_rows++) {
-            size_t stride = n + 8 * rusk_rng_below(&rng, 3), n_halves = n_rows * stride;
-            float x[DIM_MAX], y[DIM_MAX], a[ROWS_MAX], dots[ROWS_MAX], expected[DIM_MAX];
-            uint16_t h[ROWS_MAX * (DIM_MAX + 16)];
-            moody(&rng, 0, x, n);
-            moody(&rng, 0, y, n);
-            moody(&rng, 0, a, n_rows);
-            for (size_t i = 0; i < n_halves; i++) {
-                h[i] = rusk_f16_from_f32((float)rusk_rng_normal(&rng));
-            }
-            n_halves -= n_rows > 0 ? stride - n : 0; /* nothing behind the last row */
-            for (int upper = 0; upper < 2; upper++) {
-                const float *x2 = at_edge(0, upper, x, n * sizeof *x);
-                const uint16_t *h2 = at_edge(1, upper, h, n_halves * sizeof *h);
-                float *out = at_edge(2, upper, NULL, n_rows * sizeof *out);
-                ref->dots_f32_f16(x, h, stride, n_rows, dots, n);
-                twin->dots_f32_f16(x2, h2, stride, n_rows, out, n);
-                CHECK(same_floats(out, dots, n_rows));
-                const float *a2 = at_edge(3, upper, a, n_rows * sizeof *a);
-                float *y2 = at_edge(4, upper, y, n * sizeof *y);
-                memcpy(expected, y, n * sizeof *y);
-                for (size_t i = 0; i < n_rows; i++) { /* the same as one by one */
-                    CHECK(dots[i] == ref->dot_f32_f16(x, h + i * stride, n));
-                    ref->axpy_f16(a[i], h + i * stride, expected, n);
-                }
-                twin->mix_f16(a2, h2, stride, n_rows, y2, n);
-                CHECK(same_floats(y2, expected, n));
-                memcpy(y2, y, n * sizeof *y);
-                ref->mix_f16(a, h, stride, n_rows, y2, n);
-                CHECK(same_floats(y2, expected, n));
+            for (size_t n_x = 1; n_x <= QUERIES_MAX; n_x++) {
+                run_case(&rng, ref, twin, n, n_rows, n_x, (int)rusk_rng_below(&rng, 4));
             }
         }
     }
@@ -331,6 +343,34 @@ static void runs_body(const rusk_kernels *ref, const rusk_kernels *twin) {
 
 TEST(runs_of_positions) {
     each_level(runs_body);
+}
+
+static void rotations_body(const rusk_kernels *ref, const rusk_kernels *twin) {
+    rusk_rng rng = rusk_rng_seed(test_seed());
+    for (size_t n = 1; n <= 70; n++) {
+        for (int mood = 0; mood < 4; mood++) {
+            for (int upper = 0; upper < 2; upper++) {
+                float x[140], turn[140], expected[140];
+                moody(&rng, mood, x, 2 * n);
+                moody(&rng, 0, turn, 2 * n);
+                const float *turn2 = at_edge(0, upper, turn, 2 * n * sizeof *turn);
+                memcpy(expected, x, sizeof x);
+                float *out = at_edge(1, upper, x, 2 * n * sizeof *x);
+                ref->rotate_halves(expected, turn, n);
+                twin->rotate_halves(out, turn2, n);
+                CHECK(same_floats(out, expected, 2 * n));
+                memcpy(expected, x, sizeof x);
+                memcpy(out, x, 2 * n * sizeof *x);
+                ref->rotate_pairs(expected, turn, n);
+                twin->rotate_pairs(out, turn2, n);
+                CHECK(same_floats(out, expected, 2 * n));
+            }
+        }
+    }
+}
+
+TEST(rotations) {
+    each_level(rotations_body);
 }
 
 /* The lowest code, -128, against the largest activations: what saturating arithmetic would lose. */
@@ -359,4 +399,4 @@ TEST(extreme_codes) {
 }
 
 TEST_MAIN(CASE(products), CASE(quantize), CASE(rows), CASE(halves), CASE(runs_of_positions),
-          CASE(extreme_codes))
+          CASE(rotations), CASE(extreme_codes))
