@@ -172,6 +172,29 @@ RUSK_API rusk_status rusk_file_get_metadata(const rusk_file *file, size_t index,
 RUSK_API rusk_status rusk_file_tensor_entropy(const rusk_file *file, size_t index, double *bits,
                                               rusk_error *err);
 
+/* What coding a tensor takes. The entropy is what no coder gets below that knows each row's class
+ * and codes symbols one by one; everything above it is overhead. Row scales are no part of this:
+ * they belong to the quantizer. */
+typedef struct rusk_tensor_coding {
+    double entropy_bits;    /* per weight, as rusk_file_tensor_entropy */
+    uint64_t n_blocks;      /* 0: the tensor is not coded, and so are all of the following */
+    uint64_t coded_bytes;   /* the sum of: */
+    uint64_t payload_bytes; /* what the codec wrote for the blocks */
+    uint64_t patch_bytes;   /* lists of symbols without a code, and outliers beyond +-127 */
+    uint64_t table_bytes;   /* code tables; counted where they are used first */
+    uint64_t class_bytes;   /* each row's class */
+    uint64_t index_bytes;   /* offset and checksum of each block */
+    uint64_t padding_bytes; /* between extents */
+    double state_bytes; /* of payload_bytes: what blocks cost beside their symbols (coder states,
+                           fill), by the codec's own account; what then is left above the entropy
+                           is the excess of the codec's model */
+    double overhead;    /* coded_bytes over the bytes of the entropy, less 1; 0 where that is 0 */
+} rusk_tensor_coding;
+
+/* Reads the tensor. Errors: as rusk_file_tensor_entropy. */
+RUSK_API rusk_status rusk_file_tensor_coding(const rusk_file *file, size_t index,
+                                             rusk_tensor_coding *coding, rusk_error *err);
+
 /* ---------------------------------------------------------------------------------------------
  * Models
  * ------------------------------------------------------------------------------------------- */

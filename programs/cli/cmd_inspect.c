@@ -13,7 +13,9 @@ static const char ABOUT[] =
     "a\n"
     "GGUF or .rusk file. Entropy (order 0, bits per weight, of the quantized symbols) says how "
     "small\n"
-    "an entropy coder can make a tensor as it is; it needs a pass over the data.";
+    "an entropy coder can make a tensor as it is; it needs a pass over the data. For coded tensors "
+    "a\n"
+    "second table has what coding takes above that, and for what.";
 
 static const char EXAMPLES[] =
     "  rusk inspect model.gguf\n"
@@ -30,6 +32,9 @@ typedef struct totals {
     double entropy_bits; /* sum over tensors of entropy x weights */
     double n_weights;    /* of those */
 } totals;
+
+/* What inspecting a tensor's data gave; entropy_bits is NAN where it was not read. */
+typedef rusk_tensor_coding coding;
 
 static int parse(int argc, char **argv, inspect_options *o) {
     const cli_option options[] = {
@@ -56,37 +61,37 @@ static double count_weights(const rusk_tensor_info *t) {
     return n;
 }
 
-/* Entropies of all tensors, NAN where not asked for; for free(). *status says why NULL. */
-static double *measure(const rusk_file *file, const inspect_options *o, const rusk_file_info *info,
+/* Of all tensors; for free(). *status says why NULL. */
+static coding *measure(const rusk_file *file, const inspect_options *o, const rusk_file_info *info,
                        int *status) {
-    double *entropies = malloc((info->n_tensors + 1) * sizeof *entropies);
+    coding *codings = calloc(info->n_tensors + 1, sizeof *codings);
     cli_progress progress;
     rusk_error err = {0};
     *status = CLI_OK;
-    if (entropies == NULL) {
+    if (codings == NULL) {
         cli_message("out of memory for %zu tensors", info->n_tensors);
         *status = CLI_FAILURE;
         return NULL;
     }
     cli_progress_begin(&progress, false);
     for (size_t i = 0; i < info->n_tensors && *status == CLI_OK; i++) {
-        entropies[i] = NAN;
+        codings[i].entropy_bits = NAN;
         if (o->no_entropy) {
             continue;
         }
         if (!cli_progress_step(&progress, "measuring", i, info->n_tensors)) {
             *status = 128 + cli_interrupted();
-        } else if (rusk_file_tensor_entropy(file, i, &entropies[i], &err) != RUSK_OK) {
+        } else if (rusk_file_tensor_coding(file, i, &codings[i], &err) != RUSK_OK) {
             cli_progress_end(&progress);
             *status = cli_failed(&err);
         }
     }
     cli_progress_end(&progress);
     if (*status != CLI_OK) {
-        free(entropies);
+        free(codings);
         return NULL;
     }
-    return entropies;
+    return codings;
 }
 
 static void add(totals *sum, const rusk_tensor_info *t, double entropy) {
@@ -102,7 +107,67 @@ static double mean_entropy(const totals *sum) {
     return sum->n_weights > 0 ? sum->entropy_bits / sum->n_weights : NAN;
 }
 
-static json_t *tensor_json(const rusk_tensor_info *t, double entropy) {
+/* Adds a coded tensor to the sum, whose entropy_bits are bits here, not bits per weight. */
+static void add_coding(coding *sum, const rusk_tensor_info *t, const coding *c) {
+    sum->entropy_bits += c->entropy_bits * count_weights(t);
+    sum->n_blocks += c->n_blocks;
+    sum->coded_bytes += c->coded_bytes;
+    sum->payload_bytes += c->payload_bytes;
+    sum->patch_bytes += c->patch_bytes;
+    sum->table_bytes += c->table_bytes;
+    sum->class_bytes += c->class_bytes;
+    sum->index_bytes += c->index_bytes;
+    sum->padding_bytes += c->padding_bytes;
+    sum->state_bytes += c->state_bytes;
+}
+
+/* The sum, per weight again; n_blocks is 0 where nothing is coded. */
+static coding sum_codings(const rusk_file *file, const rusk_file_info *info, const coding *codings,
+                          double *n_weights) {
+    coding sum = {.n_blocks = 0};
+    *n_weights = 0;
+    for (size_t i = 0; i < info->n_tensors; i++) {
+        rusk_tensor_info t;
+        if (codings[i].n_blocks > 0 && rusk_file_get_tensor(file, i, &t, NULL) == RUSK_OK) {
+            add_coding(&sum, &t, &codings[i]);
+            *n_weights += count_weights(&t);
+        }
+    }
+    if (sum.entropy_bits > 0) {
+        sum.overhead = 8 * (double)sum.coded_bytes / sum.entropy_bits - 1;
+        sum.entropy_bits /= *n_weights;
+    }
+    return sum;
+}
+
+static json_t *coding_json(const coding *c, double n_weights) {
+    if (c->n_blocks == 0) {
+        return json_null();
+    }
+    json_t *d = json_object();
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {
+        {"blocks", c->n_blocks},
+        {"coded_bytes", c->coded_bytes},
+        {"payload_bytes", c->payload_bytes},
+        {"patch_bytes", c->patch_bytes},
+        {"table_bytes", c->table_bytes},
+        {"class_bytes", c->class_bytes},
+        {"index_bytes", c->index_bytes},
+        {"padding_bytes", c->padding_bytes},
+    };
+    json_object_set_new(d, "entropy_bytes", cli_json_real(c->entropy_bits * n_weights / 8));
+    for (size_t i = 0; i < CLI_COUNT(counts); i++) {
+        json_object_set_new(d, counts[i].name, json_integer((json_int_t)counts[i].value));
+    }
+    json_object_set_new(d, "state_bytes", cli_json_real(c->state_bytes));
+    json_object_set_new(d, "overhead", cli_json_real(c->overhead));
+    return d;
+}
+
+static json_t *tensor_json(const rusk_tensor_info *t, const coding *c) {
     json_t *d = json_object(), *shape = json_array();
     for (uint32_t i = 0; i < t->n_dims; i++) {
         json_array_append_new(shape, json_integer((json_int_t)t->shape[i]));
@@ -114,7 +179,8 @@ static json_t *tensor_json(const rusk_tensor_info *t, double entropy) {
     json_object_set_new(d, "codec", cli_json_text(t->codec));
     json_object_set_new(d, "bytes", json_integer((json_int_t)t->bytes));
     json_object_set_new(d, "bits_per_weight", cli_json_real(t->bits_per_weight));
-    json_object_set_new(d, "entropy", cli_json_real(entropy));
+    json_object_set_new(d, "entropy", cli_json_real(c->entropy_bits));
+    json_object_set_new(d, "coding", coding_json(c, count_weights(t)));
     return d;
 }
 
@@ -137,7 +203,7 @@ static int metadata_json(const rusk_file *file, size_t n, json_t *into) {
     return CLI_OK;
 }
 
-static int print_json(const rusk_file *file, const rusk_file_info *info, const double *entropies) {
+static int print_json(const rusk_file *file, const rusk_file_info *info, const coding *codings) {
     json_t *d = json_object(), *metadata = json_object(), *tensors = json_array();
     rusk_error err = {0};
     totals sum = {0};
@@ -156,8 +222,8 @@ static int print_json(const rusk_file *file, const rusk_file_info *info, const d
         if (rusk_file_get_tensor(file, i, &t, &err) != RUSK_OK) {
             status = cli_failed(&err);
         } else {
-            add(&sum, &t, entropies[i]);
-            json_array_append_new(tensors, tensor_json(&t, entropies[i]));
+            add(&sum, &t, codings[i].entropy_bits);
+            json_array_append_new(tensors, tensor_json(&t, &codings[i]));
         }
     }
     if (status != CLI_OK) {
@@ -165,7 +231,10 @@ static int print_json(const rusk_file *file, const rusk_file_info *info, const d
         return status;
     }
     json_object_set_new(d, "tensor_bytes", json_integer((json_int_t)sum.bytes));
+    double n_weights;
+    const coding all = sum_codings(file, info, codings, &n_weights);
     json_object_set_new(d, "entropy", cli_json_real(mean_entropy(&sum)));
+    json_object_set_new(d, "coding", coding_json(&all, n_weights));
     return cli_print_json(d);
 }
 
@@ -199,8 +268,7 @@ static void print_entropy(double entropy) {
     }
 }
 
-static int print_tensors(const rusk_file *file, const rusk_file_info *info,
-                         const double *entropies) {
+static int print_tensors(const rusk_file *file, const rusk_file_info *info, const coding *codings) {
     rusk_error err = {0};
     totals sum = {0};
     printf("\n%-28s %-16s %-16s %-6s %-6s %12s %7s %7s\n", "tensor", "role", "shape", "type",
@@ -221,8 +289,8 @@ static int print_tensors(const rusk_file *file, const rusk_file_info *info,
         cli_print_text(t.role, strlen(t.role) < 16 ? 16 : 0);
         printf(" %-16s %-6s %-6s %12llu %7.3f", shape, t.type, t.codec, (unsigned long long)t.bytes,
                t.bits_per_weight);
-        print_entropy(entropies[i]);
-        add(&sum, &t, entropies[i]);
+        print_entropy(codings[i].entropy_bits);
+        add(&sum, &t, codings[i].entropy_bits);
     }
     double weights = info->n_parameters > 0 ? (double)info->n_parameters : 1;
     printf("%-76s %12llu %7.3f", "all tensors", (unsigned long long)sum.bytes,
@@ -230,6 +298,40 @@ static int print_tensors(const rusk_file *file, const rusk_file_info *info,
     print_entropy(mean_entropy(&sum));
     printf("%-76s %12llu %7.3f\n", "file", (unsigned long long)info->file_bytes,
            info->bits_per_weight);
+    return cli_flush();
+}
+
+static void print_coding(const char *name, const char *codec, const coding *c, double n_weights) {
+    const double entropy = c->entropy_bits * n_weights / 8,
+                 percent = entropy > 0 ? 100 / entropy : 0;
+    const double payload = (double)c->payload_bytes;
+    cli_print_text(name, strlen(name) < 28 ? 28 : 0);
+    printf(" %-6s %12llu %8.4f %8.4f %7.2f %7.2f %7.2f %7.2f %7.2f %7.2f %7.2f %7.2f\n", codec,
+           (unsigned long long)c->coded_bytes, c->entropy_bits,
+           8 * (double)c->coded_bytes / n_weights, 100 * c->overhead,
+           percent * (payload - c->state_bytes - entropy), percent * c->state_bytes,
+           percent * (double)c->patch_bytes, percent * (double)c->table_bytes,
+           percent * (double)c->class_bytes, percent * (double)c->index_bytes,
+           percent * (double)c->padding_bytes);
+}
+
+/* Coded tensors: bits per weight, and above the entropy in percent of it. */
+static int print_codings(const rusk_file *file, const rusk_file_info *info, const coding *codings) {
+    double n_weights;
+    const coding all = sum_codings(file, info, codings, &n_weights);
+    if (all.n_blocks == 0) {
+        return CLI_OK;
+    }
+    printf("\n%-28s %-6s %12s %8s %8s %7s %7s %7s %7s %7s %7s %7s %7s\n", "above the entropy, in %",
+           "codec", "coded bytes", "entropy", "coded", "all", "model", "states", "patches",
+           "tables", "classes", "index", "padding");
+    for (size_t i = 0; i < info->n_tensors; i++) {
+        rusk_tensor_info t;
+        if (codings[i].n_blocks > 0 && rusk_file_get_tensor(file, i, &t, NULL) == RUSK_OK) {
+            print_coding(t.name, t.codec, &codings[i], count_weights(&t));
+        }
+    }
+    print_coding("all coded tensors", "", &all, n_weights);
     return cli_flush();
 }
 
@@ -246,16 +348,19 @@ int cli_cmd_inspect(int argc, char **argv) {
         return cli_failed(&err);
     }
     rusk_file_get_info(file, &info);
-    double *entropies = measure(file, &o, &info, &status);
-    if (entropies != NULL && o.json) {
-        status = print_json(file, &info, entropies);
-    } else if (entropies != NULL) {
+    coding *codings = measure(file, &o, &info, &status);
+    if (codings != NULL && o.json) {
+        status = print_json(file, &info, codings);
+    } else if (codings != NULL) {
         status = print_head(file, &info);
         if (status == CLI_OK) {
-            status = print_tensors(file, &info, entropies);
+            status = print_tensors(file, &info, codings);
+        }
+        if (status == CLI_OK) {
+            status = print_codings(file, &info, codings);
         }
     }
-    free(entropies);
+    free(codings);
     rusk_file_close(file);
     return status;
 }

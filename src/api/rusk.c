@@ -133,8 +133,17 @@ rusk_status rusk_file_get_metadata(const rusk_file *file, size_t index, const ch
 
 rusk_status rusk_file_tensor_entropy(const rusk_file *file, size_t index, double *bits,
                                      rusk_error *err) {
+    rusk_tensor_coding coding;
     RUSK_TRY(check_index(index, file->source->n_tensors, "tensor", err));
-    return rusk_inspect_entropy(file->source, index, bits, err);
+    RUSK_TRY(rusk_inspect_coding(file->source, index, &coding, err));
+    *bits = coding.entropy_bits;
+    return RUSK_OK;
+}
+
+rusk_status rusk_file_tensor_coding(const rusk_file *file, size_t index, rusk_tensor_coding *coding,
+                                    rusk_error *err) {
+    RUSK_TRY(check_index(index, file->source->n_tensors, "tensor", err));
+    return rusk_inspect_coding(file->source, index, coding, err);
 }
 
 /* --- models ----------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/codec.h"
 #include "support/test.h"
 #include "support/tiny_model.h"
 
@@ -325,6 +326,70 @@ TEST(a_file_shows_its_tensors_and_entropies) {
     rusk_file_close(file);
 }
 
+/* Bytes of all blocks and of what lies between and behind them. */
+static uint64_t check_codings(const rusk_file *file, const char *codec) {
+    rusk_error err;
+    rusk_file_info info;
+    uint64_t data_bytes = 0, table_bytes = 0;
+    rusk_file_get_info(file, &info);
+    for (size_t i = 0; i < info.n_tensors; i++) {
+        static const rusk_tensor_coding NONE;
+        rusk_tensor_info t;
+        rusk_tensor_coding c;
+        double bits;
+        CHECK_OK(rusk_file_get_tensor(file, i, &t, &err), &err);
+        CHECK_OK(rusk_file_tensor_coding(file, i, &c, &err), &err);
+        CHECK_OK(rusk_file_tensor_entropy(file, i, &bits, &err), &err);
+        CHECK_NEAR(c.entropy_bits, bits, 0);
+        if (strcmp(t.codec, "none") == 0) {
+            c.entropy_bits = 0;
+            CHECK_MEM(&c, &NONE, sizeof c);
+            continue;
+        }
+        CHECK_STR(t.codec, codec);
+        const double weights = (double)t.shape[0] * (double)t.shape[1];
+        CHECK(t.n_dims == 2 && c.n_blocks > 0 && c.payload_bytes > 0 && c.patch_bytes > 0);
+        CHECK_EQ(c.coded_bytes, c.payload_bytes + c.patch_bytes + c.table_bytes + c.class_bytes +
+                                    c.index_bytes + c.padding_bytes);
+        CHECK_EQ(c.coded_bytes + 2 * t.shape[0], t.bytes + c.padding_bytes);
+        CHECK_EQ(c.class_bytes, (t.shape[0] + 1) / 2);
+        CHECK(c.state_bytes >= 0 && c.state_bytes <= (double)c.payload_bytes + 64);
+        CHECK_NEAR(c.overhead, 8 * (double)c.coded_bytes / (bits * weights) - 1, 1e-12);
+        data_bytes += c.payload_bytes + c.patch_bytes + c.padding_bytes;
+        table_bytes += c.table_bytes;
+    }
+    CHECK(table_bytes > 0 || data_bytes == 0);
+    return data_bytes;
+}
+
+TEST(what_coding_takes_adds_up_for_every_codec) {
+    rusk_error err;
+    rusk_file *file;
+    rusk_file_info info;
+    const char *gguf = tiny_gguf("llama", "bpe", "F16");
+    for (size_t i = 0; i < rusk_codec_count(); i++) {
+        rusk_pack_options o;
+        char name[32];
+        rusk_pack_options_default(&o);
+        o.bits = 12;
+        o.codec = rusk_codec_at(i)->name;
+        (void)snprintf(name, sizeof name, "coding-%s.rusk", o.codec);
+        const char *path = test_path(name);
+        CHECK_OK(rusk_pack(gguf, path, &o, NULL, &err), &err);
+        CHECK_OK(rusk_file_open(&file, path, NULL, &err), &err);
+        rusk_file_get_info(file, &info);
+        const uint64_t data_bytes = check_codings(file, o.codec);
+        CHECK(data_bytes > 0 && data_bytes % 4096 == 0 && data_bytes < info.file_bytes);
+        rusk_tensor_coding c;
+        CHECK_FAILS(rusk_file_tensor_coding(file, info.n_tensors, &c, &err), RUSK_INVALID_ARGUMENT,
+                    &err, "below");
+        rusk_file_close(file);
+    }
+    CHECK_OK(rusk_file_open(&file, gguf, NULL, &err), &err);
+    CHECK_EQ(check_codings(file, "none"), 0);
+    rusk_file_close(file);
+}
+
 TEST(eval_of_a_model_against_itself_finds_no_divergence) {
     rusk_error err;
     rusk_eval_options o;
@@ -433,6 +498,7 @@ TEST_MAIN(CASE(tiers_threads_and_instruction_sets_give_the_same_bits),
           CASE(no_memory_anywhere_is_an_error_and_leaks_nothing),
           CASE(options_of_an_older_caller_keep_defaults), CASE(missing_arguments_are_errors),
           CASE(a_file_shows_its_tensors_and_entropies),
+          CASE(what_coding_takes_adds_up_for_every_codec),
           CASE(eval_of_a_model_against_itself_finds_no_divergence),
           CASE(what_the_reference_computes_with_is_the_callers_choice),
           CASE(a_profile_is_of_the_passes), CASE(codecs_are_measured))

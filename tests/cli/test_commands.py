@@ -164,6 +164,16 @@ class Eval(clitest.Case):
 
 
 class Inspect(clitest.Case):
+    PARTS = ("payload", "patch", "table", "class", "index", "padding")
+
+    def check_coding(self, c, entropy_bytes, coded):
+        if not coded:
+            self.assertIsNone(c)
+            return
+        self.assertAlmostEqual(c["entropy_bytes"], entropy_bytes, 3)
+        self.assertEqual(c["coded_bytes"], sum(c[name + "_bytes"] for name in self.PARTS))
+        self.assertAlmostEqual(c["overhead"], c["coded_bytes"] / c["entropy_bytes"] - 1, 9)
+
     def check(self, path):
         r = self.good("inspect", path, "--json").json
         self.assertEqual(r["file_bytes"], os.path.getsize(path))
@@ -179,6 +189,12 @@ class Inspect(clitest.Case):
             total += n
             self.assertAlmostEqual(t["bits_per_weight"], 8 * t["bytes"] / n, 6)
             self.assertGreaterEqual(t["entropy"], 0)
+            self.check_coding(t["coding"], t["entropy"] * n / 8, t["codec"] != "none")
+        parts = [t["coding"] for t in r["tensors"] if t["coding"]]
+        self.check_coding(r["coding"], sum(c["entropy_bytes"] for c in parts), parts)
+        for name in r["coding"] or ():
+            if name != "overhead":
+                self.assertAlmostEqual(r["coding"][name], sum(c[name] for c in parts), 3)
         self.assertEqual(total, r["parameters"])
         return r
 
@@ -200,11 +216,13 @@ class Inspect(clitest.Case):
             self.assertIn("general.architecture", text)
             self.assertIn("token_embd.weight", text)
             self.assertIn("\nall tensors ", text)
+            self.assertEqual("\nall coded tensors " in text, path == packed())
             self.assertNotIn("\x1b", text)
 
     def test_without_entropy(self):
         r = self.good("inspect", packed(), "--no-entropy", "--json").json
-        self.assertTrue(all(t["entropy"] is None for t in r["tensors"]))
+        self.assertTrue(all(t["entropy"] is None and t["coding"] is None for t in r["tensors"]))
+        self.assertIsNone(r["coding"])
 
 
 class Bench(clitest.Case):
