@@ -1,4 +1,4 @@
-/* kernels_avx512_rows.c - attention with 512-bit registers: 4 queries by 2 positions at a time (1 or
+/* kernels_avx512_rows.c - attention with 512-bit registers: 4 queries by 2 positions at a time (or
  * 2 queries by 4), so that a key or value is converted to f32 once for several queries. */
 #include "kernel/kernel_parts.h"
 
