@@ -111,7 +111,7 @@ static void report(const test_symbols *s, const rusk_codec *codec, const test_co
                    const char *cpu) {
     const size_t n = (size_t)s->n_rows * s->n_cols;
     test_coded c;
-    test_coded_make(&c, codec, s);
+    test_coded_make(&c, codec, s, 0);
     const size_t most = 2 * (size_t)c.block_rows * s->n_cols;
     timing t = {.out = malloc(n), .patches = {malloc(most * sizeof(rusk_patch)), NULL}};
     if (t.out == NULL || t.patches[0] == NULL) {
@@ -145,7 +145,7 @@ static void report(const test_symbols *s, const rusk_codec *codec, const test_co
 
 static void report_all(const test_symbols *s, const char *cpu) {
     test_coded rans;
-    test_coded_make(&rans, rusk_codec_find("rans"), s);
+    test_coded_make(&rans, rusk_codec_find("rans"), s, 0);
     for (size_t i = 0; i < rusk_codec_count(); i++) {
         report(s, rusk_codec_at(i), &rans, cpu);
     }

@@ -10,6 +10,7 @@
  *       --batch N ...        activation rows (1)
  *       --cpu NAME ...       ref, avx2, avx512, neon, best: what may be used (best)
  *       --piece BYTES        decoded symbols that stay in the first-level cache (16384)
+ *       --block N            symbols of a block (as pack chooses)
  *       --runs N             the best run counts (7)
  *       --seconds S          length of a run (0.05)
  *       --json               accepted; the output is JSON lines anyway
@@ -55,6 +56,7 @@ typedef struct settings {
     test_grid grid;
     unsigned n_widths;
     size_t piece_bytes;
+    uint32_t block_symbols;
     unsigned n_runs;
     double seconds;
 } settings;
@@ -261,7 +263,7 @@ static void report_whole(job *j, rusk_tile_kind kind, const char *what, double b
 static void report_codec(job *j, const rusk_codec *codec) {
     const test_symbols *s = j->symbols;
     test_coded coded;
-    test_coded_make(&coded, codec, s);
+    test_coded_make(&coded, codec, s, o.block_symbols / s->n_cols);
     product p = {.kernels = &j->kernels,
                  .acts = &j->acts.acts,
                  .coded = &coded,
@@ -385,6 +387,8 @@ static void add(const char *option, const char *value) {
         o.n_widths = (unsigned)number;
     } else if (strcmp(option, "--piece") == 0) {
         o.piece_bytes = (size_t)number;
+    } else if (strcmp(option, "--block") == 0) {
+        o.block_symbols = (uint32_t)number;
     } else if (strcmp(option, "--runs") == 0) {
         o.n_runs = (unsigned)number;
     } else if (strcmp(option, "--seconds") == 0) {

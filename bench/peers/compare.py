@@ -3,10 +3,10 @@
 
     build/peers/bin/python bench/peers/compare.py MODEL.gguf [MODEL.rusk] [--threads 1 2]
 
-Setup: docs/benchmarks.md. llama.cpp runs the GGUF's weights as F16, Q4_0 and Q4_K_M, made from it
-with llama_model_quantize in a temporary folder (fair for speed, not for quality: the GGUF may be
-quantized already). rusk runs MODEL.rusk once for each --codecs NAME ("file" is the codec that
-the file has), and MODEL.gguf. All alternate in one run, pinned to the same CPUs, and every round
+Setup: docs/benchmarks.md. llama.cpp runs the GGUF, and its weights as F16, Q4_0 and Q4_K_M, made
+from it with llama_model_quantize in a temporary folder (fair for speed, not for quality: the GGUF
+may be quantized already). rusk runs MODEL.rusk once for each --codecs NAME ("file": as it is)
+and MODEL.gguf. All alternate in one run, pinned to the same CPUs, and every round
 begins with another one; the best of --rounds counts. Prefill is --prefill tokens in one batch,
 decode --decode single tokens from an empty cache.
 
@@ -28,7 +28,8 @@ try:
 except ImportError:
     sys.exit("compare: expected llama-cpp-python; see docs/benchmarks.md")
 
-TYPES = {"F16": L.LLAMA_FTYPE_MOSTLY_F16, "Q4_0": L.LLAMA_FTYPE_MOSTLY_Q4_0,
+# What llama.cpp runs: the file as it is, and types made from it.
+TYPES = {"GGUF": None, "F16": L.LLAMA_FTYPE_MOSTLY_F16, "Q4_0": L.LLAMA_FTYPE_MOSTLY_Q4_0,
          "Q4_K_M": L.LLAMA_FTYPE_MOSTLY_Q4_K_M}
 CPUS = sorted(os.sched_getaffinity(0))
 
@@ -43,12 +44,13 @@ class Llama:
     engine = "llama.cpp"
 
     def __init__(self, source, kind, folder, n_ctx):
-        path = os.path.join(folder, kind + ".gguf")
-        params = L.llama_model_quantize_default_params()
-        params.ftype, params.allow_requantize, params.nthread = TYPES[kind], True, len(CPUS)
-        status = L.llama_model_quantize(source.encode(), path.encode(), ctypes.byref(params))
-        if status != 0:
-            sys.exit(f"compare: llama.cpp cannot make {kind} of {source}")
+        path = source
+        if TYPES[kind] is not None:
+            path = os.path.join(folder, kind + ".gguf")
+            params = L.llama_model_quantize_default_params()
+            params.ftype, params.allow_requantize, params.nthread = TYPES[kind], True, len(CPUS)
+            if L.llama_model_quantize(source.encode(), path.encode(), ctypes.byref(params)) != 0:
+                sys.exit(f"compare: llama.cpp cannot make {kind} of {source}")
         self.name, self.bytes = kind, os.path.getsize(path)
         self.model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
         options = L.llama_context_default_params()

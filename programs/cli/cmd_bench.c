@@ -103,7 +103,7 @@ static rusk_status feed(bench_run *b, uint32_t depth, uint32_t n, uint32_t n_bat
     return status;
 }
 
-/* A run behind `depth` positions for its speed, and one for its profile; the best of each counts. */
+/* A run behind `depth` positions for its speed, and one for its profile; the best of each. */
 static rusk_status measure(bench_run *b, const bench_options *o, uint32_t n, uint32_t n_batch,
                            double *tok_s, cli_profile *best, rusk_error *err) {
     double seconds;

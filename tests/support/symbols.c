@@ -178,13 +178,14 @@ void test_coded_encode(test_coded *c) {
     }
 }
 
-void test_coded_make(test_coded *c, const rusk_codec *codec, const test_symbols *s) {
+void test_coded_make(test_coded *c, const rusk_codec *codec, const test_symbols *s,
+                     uint32_t block_rows) {
     rusk_error err;
     *c = (test_coded){.codec = codec, .symbols = s};
     rusk_alloc_init(&c->alloc, NULL);
     rusk_strbuf_init(&c->blob, &c->alloc, RUSK_MEM_METADATA);
     rusk_strbuf_init(&c->data, &c->alloc, RUSK_MEM_WEIGHTS);
-    c->block_rows = rusk_codec_block_rows(s->n_rows, s->n_cols);
+    c->block_rows = block_rows > 0 ? block_rows : rusk_codec_block_rows(s->n_rows, s->n_cols);
     c->n_blocks = (s->n_rows + c->block_rows - 1) / c->block_rows;
     c->offsets = calloc(c->n_blocks + 1, sizeof *c->offsets);
     if (c->offsets == NULL) {

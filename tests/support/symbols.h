@@ -45,8 +45,9 @@ typedef struct test_coded {
     size_t *offsets; /* n_blocks + 1 */
 } test_coded;
 
-/* Counts, tables and blocks. */
-void test_coded_make(test_coded *c, const rusk_codec *codec, const test_symbols *s);
+/* Counts, tables and blocks of block_rows rows; 0: as pack chooses. */
+void test_coded_make(test_coded *c, const rusk_codec *codec, const test_symbols *s,
+                     uint32_t block_rows);
 void test_coded_free(test_coded *c);
 /* Encodes all blocks again. */
 void test_coded_encode(test_coded *c);
