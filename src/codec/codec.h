@@ -117,8 +117,9 @@ uint32_t rusk_codec_block_rows(uint32_t n_rows, uint32_t n_cols);
 /* A stored block is  [patch list][codec payload]. These wrap a codec with the patch list.
  *
  * Patches come in two kinds. An outlier's true value lies outside -127..127: the caller gives it
- * to encode and gets it back from decode. A symbol without a code in its row's table is folded to
- * the nearest one that has; encode makes that patch itself and decode applies it. */
+ * to encode, split into symbol and patch as it likes, and decode gives +-127 and the rest. A symbol
+ * without a code in its row's table is folded to the nearest one that has; encode makes that patch
+ * itself and decode applies it. What decode gives depends on the values alone, not on the codec. */
 rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *tables,
                               const rusk_block_shape *shape, const int8_t *symbols,
                               const rusk_patch *patches, size_t n_patches, rusk_strbuf *out,
@@ -142,10 +143,10 @@ rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
                              const rusk_codec_tables *tables, const rusk_block_shape *shape,
                              const uint8_t *data, size_t len_bytes, rusk_error *err);
 /* The next n_rows rows of each of n (1 or 2) blocks that share codec, tables and n_cols, as
- * rusk_codec.rows gives them. Symbols -127..127 go to out[i], outliers to patches[i], n_patches[i]
- * of them, their positions relative to the first of these rows. Room for rusk_block_patch_count
- * entries, or for n_rows * n_cols where that is less, is enough. INVALID_ARGUMENT where fewer than
- * n_rows rows are left. */
+ * rusk_codec.rows gives them. Symbols -127..127 go to out[i], what outliers have beyond +-127 to
+ * patches[i], n_patches[i] of them, their positions relative to the first of these rows. Room for
+ * rusk_block_patch_count entries, or for n_rows * n_cols where that is less, is enough.
+ * INVALID_ARGUMENT where fewer than n_rows rows are left. */
 rusk_status rusk_block_rows(rusk_block_decoder *const *d, unsigned n, uint32_t n_rows,
                             int8_t *const *out, size_t stride, rusk_patch *const *patches,
                             size_t *n_patches, unsigned *failed, rusk_error *err);

@@ -253,7 +253,9 @@ rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
     return count > 0 ? read_patch(d, 0, err) : RUSK_OK;
 }
 
-/* Adds what stays within -127..127 to the last n_rows rows decoded and gives the rest. */
+/* Adds what stays within -127..127 to the last n_rows rows decoded and gives the rest. How a codec
+ * split an outlier into symbol and patch depends on which symbols it folds; what comes out does
+ * not, so that the bits of a product do not, either. */
 static rusk_status apply_patches(rusk_block_decoder *d, uint32_t n_rows, int8_t *out, size_t stride,
                                  rusk_patch *patches, size_t *n_patches, rusk_error *err) {
     uint32_t n_cols = d->decoder.shape.n_cols;
@@ -267,11 +269,11 @@ static rusk_status apply_patches(rusk_block_decoder *d, uint32_t n_rows, int8_t 
         }
         int8_t *at = out + (patch.position - row_start);
         int32_t value = *at + patch.delta;
-        if (value >= -RUSK_CODEC_MAX_SYMBOL && value <= RUSK_CODEC_MAX_SYMBOL) {
-            *at = (int8_t)value;
-        } else {
-            patches[(*n_patches)++] =
-                (rusk_patch){.position = (uint32_t)(patch.position - first), .delta = patch.delta};
+        int32_t symbol = RUSK_MAX(RUSK_MIN(value, RUSK_CODEC_MAX_SYMBOL), -RUSK_CODEC_MAX_SYMBOL);
+        *at = (int8_t)symbol;
+        if (symbol != value) {
+            patches[(*n_patches)++] = (rusk_patch){.position = (uint32_t)(patch.position - first),
+                                                   .delta = value - symbol};
         }
         if (--d->n_patches_left > 0) {
             RUSK_TRY(read_patch(d, (uint64_t)patch.position + 1, err));
