@@ -75,8 +75,9 @@ static rusk_status start(engine *e, const options *o, rusk_error *err) {
     }
     RUSK_TRY(rusk_model_map(&e->desc, e->source, e->map, err));
     RUSK_TRY(rusk_pool_create(&e->pool, a, o->n_threads, err));
+    const rusk_weights_options weights = {.budget_bytes = UINT64_MAX};
     RUSK_TRY(
-        rusk_weights_load(&e->weights, a, e->source, &e->desc, e->map, UINT64_MAX, e->pool, err));
+        rusk_weights_load(&e->weights, a, e->source, &e->desc, e->map, &weights, e->pool, err));
     RUSK_TRY(rusk_weights_reader_create(&e->reader, a, e->weights, rusk_pool_size(e->pool), err));
     RUSK_TRY(plain_kv_open(&e->kv, a, &e->desc, 1, n_ctx, PAGE_POSITIONS, err));
     return rusk_graph_create(&e->graph, a, &e->desc, &e->kernels, e->pool, o->n_prompt, n_ctx,

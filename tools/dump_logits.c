@@ -72,7 +72,7 @@ static rusk_status start(engine *e, const job *j, rusk_error *err) {
     rusk_kernels_init(&e->kernels, UINT32_MAX);
     RUSK_TRY(rusk_pool_create(&e->pool, &e->alloc, j->n_threads, err));
     RUSK_TRY(plain_weights_open(&e->weights, &e->alloc, &e->desc, e->source,
-                                j->int8 ? PLAIN_CODES : PLAIN_F32, ROWS_PER_TILE,
+                                j->int8 ? PLAIN_CODES : PLAIN_F32, ROWS_PER_TILE, 1,
                                 rusk_pool_size(e->pool), err));
     RUSK_TRY(plain_kv_open(&e->kv, &e->alloc, &e->desc, 1, j->n_tokens, PAGE_POSITIONS, err));
     RUSK_TRY(rusk_graph_create(&e->graph, &e->alloc, &e->desc, &e->kernels, e->pool,

@@ -6,17 +6,27 @@
 #include "kernel/kernels.h"
 #include "model/desc.h"
 
+/* How a matrix is cut for threads: into parts of neighbouring rows. `together` (1 or 2)
+ * neighbouring parts of it are done faster by one thread at once than one after the other. */
+typedef struct rusk_weights_cut {
+    uint32_t n_parts, together;
+} rusk_weights_cut;
+
 typedef struct rusk_weights_view {
     void *self;
-    /* Rows of a matrix are cut into tiles of tile_rows (the last may be shorter): the unit of work
-     * of a thread, at most RUSK_TILE_MAX_ROWS rows. */
-    uint32_t (*tile_rows)(void *self, uint32_t slot);
-    /* Tile `index` of a matrix. Where it must be decoded first, that happens here, into scratch of
-     * `worker`; it stays valid until the worker's next call. FORMAT, DAMAGED. Allocates
-     * nothing. */
-    rusk_status (*tile)(void *self, uint32_t slot, uint32_t index, unsigned worker, rusk_tile *tile,
+    rusk_weights_cut (*cut)(void *self, uint32_t slot);
+    /* Makes `worker` ready to walk through parts part .. part + n_parts - 1 (1 .. together of them)
+     * of a matrix; what it walked through before is forgotten. Errors as `next`. */
+    rusk_status (*open)(void *self, uint32_t slot, uint32_t part, uint32_t n_parts, unsigned worker,
                         rusk_error *err);
-    /* One row as f32: embedding lookup. */
+    /* The next rows of what `worker` has open: a tile of at most RUSK_TILE_MAX_ROWS rows, and the
+     * matrix row it starts with; n_rows is 0 when all have been given. Every row is given once;
+     * rows of one part ascend, parts may alternate. What must be decoded is decoded here, into
+     * scratch of the worker: the tile is valid until its next call. FORMAT, DAMAGED: where several
+     * parts are at fault, the first is reported. Allocates nothing. */
+    rusk_status (*next)(void *self, unsigned worker, rusk_tile *tile, uint32_t *row,
+                        rusk_error *err);
+    /* One row as f32: embedding lookup. Ends what the worker walks through. */
     rusk_status (*row)(void *self, uint32_t slot, uint32_t row, unsigned worker, float *out,
                        rusk_error *err);
     /* A vector (norm gain, bias), resident f32. */

@@ -63,12 +63,13 @@ static rusk_status load_weights(rusk_model *model, const rusk_model_options *opt
                                 "the tensor map");
     }
     RUSK_TRY(rusk_model_map(&model->desc, model->source, model->map, err));
-    uint64_t budget = options->weights_bytes != 0 ? options->weights_bytes
-                                                  : default_budget(model->source->file_bytes);
+    const rusk_weights_options weights = {
+        .budget_bytes = options->weights_bytes != 0 ? options->weights_bytes
+                                                    : default_budget(model->source->file_bytes)};
     rusk_pool *pool;
     RUSK_TRY(rusk_pool_create(&pool, &model->alloc, options->n_threads, err));
     rusk_status status = rusk_weights_load(&model->weights, &model->alloc, model->source,
-                                           &model->desc, model->map, budget, pool, err);
+                                           &model->desc, model->map, &weights, pool, err);
     rusk_pool_destroy(pool);
     return status;
 }

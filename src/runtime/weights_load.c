@@ -7,16 +7,6 @@
 #include "model/arch.h"
 #include "runtime/weights_tensor.h"
 
-/* A tile of unpacked or decoded codes should stay in half of a 48 KB L1 cache. */
-enum { TILE_BYTES = 24 * 1024 };
-
-static uint32_t tile_rows_for(uint32_t n_rows, uint32_t stride) {
-    uint32_t rows = TILE_BYTES / stride;
-    rows = RUSK_MAX(rows & ~3U, 4U);
-    rows = RUSK_MIN(rows, (uint32_t)RUSK_TILE_MAX_ROWS);
-    return RUSK_MIN(rows, n_rows);
-}
-
 static rusk_status init_tensor(rusk_weights_tensor *t, const rusk_source_tensor *st,
                                rusk_error *err) {
     if (st->n_rows > UINT32_MAX || st->n_cols > UINT32_MAX - RUSK_GROUP) {
@@ -64,7 +54,7 @@ static rusk_status load_stored(rusk_weights *w, rusk_weights_tensor *t, size_t i
     const rusk_source_tensor *st = &w->source->tensors[index];
     t->tier = RUSK_TIER_STORED;
     t->row_bytes = (size_t)rusk_source_row_bytes(st);
-    t->tile_rows = tile_rows_for(t->n_rows, t->stride);
+    t->part_rows = rusk_weights_tile_rows(t->n_rows, t->stride, RUSK_WEIGHTS_TILE_BYTES);
     t->bytes_total = t->row_bytes * t->n_rows;
     t->bytes = rusk_alloc_get(w->alloc, RUSK_MEM_WEIGHTS, t->bytes_total);
     if (t->bytes == NULL) {
@@ -76,26 +66,17 @@ static rusk_status load_stored(rusk_weights *w, rusk_weights_tensor *t, size_t i
 
 /* --- coded tensors --------------------------------------------------------------------------- */
 
-rusk_block_shape rusk_weights_block_shape(const rusk_weights_tensor *t, uint32_t block) {
-    uint32_t row0 = block * t->block_rows;
-    return (rusk_block_shape){.n_rows = RUSK_MIN(t->block_rows, t->n_rows - row0),
-                              .n_cols = t->n_cols,
-                              .row_classes = t->row_classes + row0};
-}
-
-rusk_status rusk_weights_fail_block(rusk_error *err, const rusk_weights_tensor *t, uint32_t block,
-                                    rusk_status status, const rusk_error *inner) {
-    return rusk_fail(err, status, inner->offset, "tensor '%.100s', block %u: %.300s", t->name,
-                     block, inner->message);
-}
-
 static rusk_status prepare_coded(rusk_weights *w, rusk_weights_tensor *t, size_t index,
                                  rusk_error *err) {
     const rusk_container_tensor *ct = rusk_container_get_tensor(w->source, index);
+    t->tier = RUSK_TIER_WARM;
+    t->source = w->source;
+    t->index = index;
     t->row_scales = ct->row_scales;
     t->row_classes = ct->row_classes;
     t->symbol_offset = ct->symbol_offset;
-    t->block_rows = ct->block_rows;
+    t->block_rows = RUSK_MIN(ct->block_rows, t->n_rows);
+    t->part_rows = t->block_rows;
     t->n_blocks = (uint32_t)rusk_container_n_blocks(w->source, index);
     t->codec = rusk_codec_find(ct->codec);
     if (t->codec == NULL) {
@@ -104,15 +85,6 @@ static rusk_status prepare_coded(rusk_weights *w, rusk_weights_tensor *t, size_t
                          ct->codec);
     }
     return t->codec->open_tables(&t->tables, w->alloc, ct->tables, ct->tables_bytes, err);
-}
-
-static rusk_status count_patches(const rusk_weights_tensor *t, uint32_t block, size_t *n,
-                                 rusk_error *err) {
-    rusk_block_shape shape = rusk_weights_block_shape(t, block);
-    rusk_error inner = {.offset = RUSK_NO_OFFSET};
-    rusk_status status = rusk_block_patch_count(t->blocks[block].data, t->blocks[block].len_bytes,
-                                                &shape, n, &inner);
-    return status == RUSK_OK ? RUSK_OK : rusk_weights_fail_block(err, t, block, status, &inner);
 }
 
 /* Reads all blocks of a tensor, one after the other, with room for over-read behind the last. */
@@ -138,203 +110,79 @@ static rusk_status read_blocks(rusk_weights *w, rusk_weights_tensor *t, size_t i
     }
     for (uint32_t b = 0; b < t->n_blocks; b++) {
         size_t n = 0;
-        RUSK_TRY(count_patches(t, b, &n, err));
+        RUSK_TRY(rusk_weights_count_patches(t, b, &n, err));
+        t->n_patches += n;
         t->block_patches_max = RUSK_MAX(t->block_patches_max, n);
     }
     return RUSK_OK;
 }
 
-typedef struct worker_failure {
-    uint32_t block; /* the worker's first that failed; UINT32_MAX: none */
-    rusk_status status;
-    rusk_error inner;
-} worker_failure;
-
-typedef struct decode_job {
-    const rusk_weights_tensor *t;
-    uint8_t *codes;
-    rusk_patch *patches;      /* positions relative to their block */
-    size_t *first;            /* of each block in patches; one more at the end */
-    size_t *found;            /* outliers a block gave: at most its stored patches */
-    worker_failure *failures; /* one a worker */
-} decode_job;
-
-static void decode_block(void *arg, size_t index, unsigned worker) {
-    decode_job *job = arg;
-    const rusk_weights_tensor *t = job->t;
-    uint32_t b = (uint32_t)index;
-    rusk_block_shape shape = rusk_weights_block_shape(t, b);
-    uint8_t *out = job->codes + (size_t)b * t->block_rows * t->stride;
-    for (uint32_t r = 0; r < shape.n_rows; r++) {
-        memset(out + (size_t)r * t->stride + t->n_cols, 0, t->stride - t->n_cols);
-    }
-    size_t n_patches = 0;
-    rusk_error inner = {.offset = RUSK_NO_OFFSET};
-    rusk_status status = rusk_block_decode(t->codec, t->tables, &shape, t->blocks[b].data,
-                                           t->blocks[b].len_bytes, (int8_t *)out, t->stride,
-                                           job->patches + job->first[b], &n_patches, &inner);
-    job->found[b] = n_patches;
-    worker_failure *f = &job->failures[worker];
-    if (status != RUSK_OK && b < f->block) {
-        *f = (worker_failure){.block = b, .status = status, .inner = inner};
-    }
-}
-
-static rusk_status decode_all(decode_job *job, rusk_pool *pool, rusk_error *err) {
-    for (unsigned i = 0; i < rusk_pool_size(pool); i++) {
-        job->failures[i].block = UINT32_MAX;
-    }
-    rusk_pool_run(pool, decode_block, job, job->t->n_blocks);
-    const worker_failure *first = &job->failures[0];
-    for (unsigned i = 1; i < rusk_pool_size(pool); i++) {
-        if (job->failures[i].block < first->block) {
-            first = &job->failures[i];
-        }
-    }
-    if (first->block != UINT32_MAX) {
-        return rusk_weights_fail_block(err, job->t, first->block, first->status, &first->inner);
-    }
-    return RUSK_OK;
-}
-
-/* Room was made for all stored patches; those that decoding has applied leave gaps. */
-static void close_gaps(decode_job *job) {
-    size_t n = 0;
-    for (uint32_t b = 0; b < job->t->n_blocks; b++) {
-        memmove(job->patches + n, job->patches + job->first[b], job->found[b] * sizeof(rusk_patch));
-        job->first[b] = n;
-        n += job->found[b];
-    }
-    job->first[job->t->n_blocks] = n;
-}
-
-/* Patches of blocks become patches of tiles: the same list, positions counted from another row. */
-static rusk_status retile_patches(rusk_weights *w, rusk_weights_tensor *t, const size_t *first,
-                                  rusk_error *err) {
-    uint32_t n_tiles = (t->n_rows + t->tile_rows - 1) / t->tile_rows;
-    t->tile_patches = rusk_alloc_zero(w->alloc, RUSK_MEM_WEIGHTS, n_tiles + 1, sizeof(size_t));
-    if (t->tile_patches == NULL) {
-        return rusk_fail_memory(err, n_tiles * sizeof(size_t), "patches");
-    }
-    for (uint32_t b = 0; b < t->n_blocks; b++) {
-        for (size_t i = first[b]; i < first[b + 1]; i++) {
-            uint32_t row = b * t->block_rows + t->patches[i].position / t->n_cols;
-            uint32_t tile = row / t->tile_rows;
-            t->patches[i].position =
-                (row - tile * t->tile_rows) * t->n_cols + t->patches[i].position % t->n_cols;
-            t->tile_patches[tile + 1] = i + 1;
-        }
-    }
-    for (uint32_t i = 1; i <= n_tiles; i++) { /* tiles without patches */
-        t->tile_patches[i] = RUSK_MAX(t->tile_patches[i], t->tile_patches[i - 1]);
-    }
-    return RUSK_OK;
-}
-
-/* Decodes a tensor whose blocks are in memory, and drops the blocks. */
-static rusk_status make_hot(rusk_weights *w, rusk_weights_tensor *t, rusk_arena *scratch,
-                            rusk_pool *pool, rusk_error *err) {
-    size_t codes_bytes = (size_t)t->n_rows * t->stride;
-    decode_job job = {.t = t};
-    job.first = rusk_arena_get(scratch, (size_t)t->n_blocks + 1, sizeof *job.first);
-    job.found = rusk_arena_get(scratch, t->n_blocks, sizeof *job.found);
-    job.failures = rusk_arena_get(scratch, rusk_pool_size(pool), sizeof *job.failures);
-    if (job.first == NULL || job.found == NULL || job.failures == NULL) {
-        return rusk_fail_memory(err, t->n_blocks * sizeof *job.first, "decoding");
-    }
-    for (uint32_t b = 0; b < t->n_blocks; b++) {
-        size_t n = 0;
-        RUSK_TRY(count_patches(t, b, &n, err));
-        job.first[b + 1] = job.first[b] + n;
-    }
-    t->patches =
-        rusk_alloc_get(w->alloc, RUSK_MEM_WEIGHTS, job.first[t->n_blocks] * sizeof(rusk_patch));
-    job.patches = t->patches;
-    job.codes = rusk_alloc_get(w->alloc, RUSK_MEM_WEIGHTS, codes_bytes);
-    rusk_status status = t->patches == NULL || job.codes == NULL
-                             ? rusk_fail_memory(err, codes_bytes, t->name)
-                             : decode_all(&job, pool, err);
-    if (status != RUSK_OK) {
-        rusk_alloc_put(w->alloc, job.codes);
-        return status;
-    }
-    close_gaps(&job);
-    rusk_alloc_put(w->alloc, t->bytes);
-    rusk_alloc_put(w->alloc, t->blocks);
-    t->codec->close_tables(t->tables); /* some 17 KB a class: only warm tensors need them */
-    t->tables = NULL;
-    t->blocks = NULL;
-    t->bytes = job.codes;
-    t->bytes_total = codes_bytes;
-    t->tier = RUSK_TIER_HOT;
-    t->tile_rows = tile_rows_for(t->n_rows, t->stride);
-    w->usage.hot_bytes += codes_bytes;
-    return retile_patches(w, t, job.first, err);
-}
-
-static rusk_status load_coded(rusk_weights *w, rusk_weights_tensor *t, size_t index, bool hot,
-                              rusk_pool *pool, rusk_error *err) {
-    t->tier = RUSK_TIER_WARM;
+static rusk_status load_coded(rusk_weights *w, rusk_weights_tensor *t, size_t index,
+                              const rusk_codec *codec, rusk_pool *pool, rusk_error *err) {
     RUSK_TRY(prepare_coded(w, t, index, err));
-    if (!hot &&
-        t->block_rows > RUSK_TILE_MAX_ROWS) { /* decoding it all the same may take any size */
-        return rusk_fail(
-            err, RUSK_UNSUPPORTED, RUSK_NO_OFFSET,
-            "tensor '%.100s': expected blocks of at most %d rows, since its %llu bytes "
-            "decoded pass what weights may take, found %u",
-            t->name, RUSK_TILE_MAX_ROWS, (unsigned long long)t->stride * t->n_rows, t->block_rows);
-    }
     RUSK_TRY(read_blocks(w, t, index, err));
-    if (hot) {
-        rusk_arena scratch;
-        rusk_arena_init(&scratch, w->alloc, RUSK_MEM_SCRATCH);
-        rusk_status status = make_hot(w, t, &scratch, pool, err);
-        rusk_arena_finish(&scratch);
-        return status;
-    }
-    t->tile_rows = RUSK_MIN(t->block_rows, t->n_rows);
-    w->usage.warm_bytes += t->bytes_total;
-    return RUSK_OK;
+    return codec == NULL || codec == t->codec ? RUSK_OK
+                                              : rusk_weights_transcode(w, t, codec, pool, err);
 }
 
 /* --- the whole model ------------------------------------------------------------------------- */
 
-/* Share f of the coded weights that fits decoded. Hot bytes h replace coded bytes c, so
- * sum(c) + f * sum(h - c) = budget. */
-static double hot_share(const rusk_weights *w, const size_t *indices, uint64_t budget_bytes) {
-    double coded = 0, hot = 0;
-    for (size_t i = 0; i < w->n_tensors; i++) {
-        const rusk_source_tensor *st = &w->source->tensors[indices[i]];
-        if (st->dtype->dtype == RUSK_DTYPE_SYM8) {
-            coded += (double)st->bytes;
-            hot += (double)w->tensors[i].stride * (double)st->n_rows;
-        }
-    }
-    if (hot <= (double)budget_bytes) {
-        return 1;
-    }
-    return coded < (double)budget_bytes ? ((double)budget_bytes - coded) / (hot - coded) : 0;
-}
-
 static rusk_status load_all(rusk_weights *w, const size_t *indices, const bool *is_vector,
-                            uint64_t budget_bytes, rusk_pool *pool, rusk_error *err) {
+                            const rusk_codec *codec, rusk_pool *pool, rusk_error *err) {
     for (size_t i = 0; i < w->n_tensors; i++) {
         RUSK_TRY(init_tensor(&w->tensors[i], &w->source->tensors[indices[i]], err));
     }
-    double share = hot_share(w, indices, budget_bytes);
-    double owed = 0; /* bytes that should be hot by now and are not: spreads hot tensors evenly */
     for (size_t i = 0; i < w->n_tensors; i++) {
         rusk_weights_tensor *t = &w->tensors[i];
-        double bytes = (double)t->stride * t->n_rows;
         if (is_vector[i]) {
             RUSK_TRY(load_vector(w, t, indices[i], err));
         } else if (t->dtype->dtype == RUSK_DTYPE_SYM8) {
-            owed += share * bytes;
-            bool hot = share >= 1 || owed >= bytes;
-            owed -= hot ? bytes : 0;
-            RUSK_TRY(load_coded(w, t, indices[i], hot, pool, err));
+            RUSK_TRY(load_coded(w, t, indices[i], codec, pool, err));
+            w->usage.warm_bytes += rusk_weights_warm_bytes(t);
         } else {
             RUSK_TRY(load_stored(w, t, indices[i], err));
+        }
+    }
+    return RUSK_OK;
+}
+
+/* Bytes that decoding a warm tensor adds; below zero where it is smaller decoded. */
+static double decoding_adds(const rusk_weights_tensor *t) {
+    return (double)rusk_weights_hot_bytes(t) - (double)rusk_weights_warm_bytes(t);
+}
+
+static rusk_status heat(rusk_weights *w, rusk_weights_tensor *t, rusk_pool *pool, rusk_error *err) {
+    w->usage.warm_bytes -= rusk_weights_warm_bytes(t);
+    RUSK_TRY(rusk_weights_make_hot(w, t, pool, err));
+    w->usage.hot_bytes += rusk_weights_hot_bytes(t);
+    return RUSK_OK;
+}
+
+/* Decodes as many tensors as the budget allows. Where not all fit, each tensor is owed the same
+ * share of the bytes that it would add, and is decoded when it and those before it that were not
+ * are owed all of them: what is decoded is spread evenly over the layers. */
+static rusk_status heat_some(rusk_weights *w, uint64_t budget_bytes, rusk_pool *pool,
+                             rusk_error *err) {
+    const rusk_weights_usage *u = &w->usage;
+    double left =
+        (double)budget_bytes - (double)(u->stored_bytes + u->vector_bytes) - (double)u->warm_bytes;
+    double all = 0, owed = 0;
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const rusk_weights_tensor *t = &w->tensors[i];
+        all += t->tier == RUSK_TIER_WARM ? RUSK_MAX(decoding_adds(t), 0.0) : 0;
+    }
+    const double share = all <= left ? 1 : RUSK_MAX(left, 0.0) / all;
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        rusk_weights_tensor *t = &w->tensors[i];
+        if (t->tier != RUSK_TIER_WARM) {
+            continue;
+        }
+        const double adds = decoding_adds(t);
+        owed += share * RUSK_MAX(adds, 0.0);
+        if (share >= 1 || (adds <= owed && adds <= left)) {
+            owed -= adds;
+            left -= adds;
+            RUSK_TRY(heat(w, t, pool, err));
         }
     }
     return RUSK_OK;
@@ -346,16 +194,16 @@ static void measure_scratch(rusk_weights *w) {
         if (t->tier == RUSK_TIER_VECTOR) {
             continue;
         }
-        size_t codes = (size_t)t->tile_rows * t->stride;
-        w->floats_max = RUSK_MAX(w->floats_max, (size_t)t->tile_rows * t->n_cols);
+        size_t codes = 0, n_rows = t->part_rows;
         if (t->tier == RUSK_TIER_WARM) {
-            w->codes_bytes_max = RUSK_MAX(w->codes_bytes_max, codes);
+            rusk_weights_warm_scratch(t, &codes, &n_rows);
             w->patches_max = RUSK_MAX(w->patches_max, t->block_patches_max);
         } else if (t->tier == RUSK_TIER_STORED && t->dtype->group > 0) {
-            size_t groups = (size_t)t->tile_rows * (t->n_cols / t->dtype->group);
-            w->codes_bytes_max = RUSK_MAX(w->codes_bytes_max, codes);
-            w->groups_max = RUSK_MAX(w->groups_max, groups);
+            codes = n_rows * t->stride;
+            w->groups_max = RUSK_MAX(w->groups_max, n_rows * (t->n_cols / t->dtype->group));
         }
+        w->codes_bytes_max = RUSK_MAX(w->codes_bytes_max, codes);
+        w->floats_max = RUSK_MAX(w->floats_max, n_rows * t->n_cols);
     }
 }
 
@@ -383,7 +231,8 @@ static void place_tensors(rusk_weights *w, const int32_t *map, size_t *indices, 
 
 rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_source *source,
                               const rusk_model_desc *desc, const int32_t *map,
-                              uint64_t budget_bytes, rusk_pool *pool, rusk_error *err) {
+                              const rusk_weights_options *options, rusk_pool *pool,
+                              rusk_error *err) {
     *out = NULL;
     rusk_weights *w = rusk_alloc_zero(alloc, RUSK_MEM_WEIGHTS, 1, sizeof *w);
     if (w == NULL) {
@@ -406,7 +255,10 @@ rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_
         status = RUSK_NO_MEMORY;
     } else {
         place_tensors(w, map, indices, is_vector, place);
-        status = load_all(w, indices, is_vector, budget_bytes, pool, err);
+        status = load_all(w, indices, is_vector, options->codec, pool, err);
+        if (status == RUSK_OK) {
+            status = heat_some(w, options->budget_bytes, pool, err);
+        }
         if (status == RUSK_OK) {
             measure_scratch(w);
         }

@@ -5,28 +5,23 @@
 /* How far ahead of their use stored rows are asked for. */
 enum { PREFETCH_BYTES = 8192 };
 
-typedef struct worker_scratch {
-    int8_t *codes;
-    float *d, *m;
-    float *floats;
-    rusk_patch *patches;
-} worker_scratch;
-
 struct rusk_weights_reader {
     rusk_alloc *alloc;
     const rusk_weights *weights;
     unsigned n_workers;
-    worker_scratch *workers;
+    rusk_weights_worker *workers;
 };
 
-static bool scratch_init(worker_scratch *s, rusk_alloc *alloc, const rusk_weights *w) {
+static bool scratch_init(rusk_weights_worker *s, rusk_alloc *alloc, const rusk_weights *w) {
     s->codes = rusk_alloc_get(alloc, RUSK_MEM_SCRATCH, w->codes_bytes_max);
     s->d = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->groups_max, sizeof(float));
     s->m = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->groups_max, sizeof(float));
     s->floats = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->floats_max, sizeof(float));
-    s->patches = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->patches_max, sizeof(rusk_patch));
+    s->patches = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->patches_max, 2 * sizeof(rusk_patch));
+    s->patches_max = w->patches_max;
+    s->walks = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, 2, sizeof *s->walks);
     return s->codes != NULL && s->d != NULL && s->m != NULL && s->floats != NULL &&
-           s->patches != NULL;
+           s->patches != NULL && s->walks != NULL;
 }
 
 rusk_status rusk_weights_reader_create(rusk_weights_reader **out, rusk_alloc *alloc,
@@ -38,7 +33,7 @@ rusk_status rusk_weights_reader_create(rusk_weights_reader **out, rusk_alloc *al
         return rusk_fail_memory(err, sizeof *reader, "a weights reader");
     }
     *reader = (rusk_weights_reader){.alloc = alloc, .weights = weights, .n_workers = n_workers};
-    reader->workers = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, n_workers, sizeof(worker_scratch));
+    reader->workers = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, n_workers, sizeof *reader->workers);
     bool ok = reader->workers != NULL;
     for (unsigned i = 0; ok && i < n_workers; i++) {
         ok = scratch_init(&reader->workers[i], alloc, weights);
@@ -56,12 +51,13 @@ void rusk_weights_reader_destroy(rusk_weights_reader *reader) {
         return;
     }
     for (unsigned i = 0; reader->workers != NULL && i < reader->n_workers; i++) {
-        worker_scratch *s = &reader->workers[i];
+        rusk_weights_worker *s = &reader->workers[i];
         rusk_alloc_put(reader->alloc, s->codes);
         rusk_alloc_put(reader->alloc, s->d);
         rusk_alloc_put(reader->alloc, s->m);
         rusk_alloc_put(reader->alloc, s->floats);
         rusk_alloc_put(reader->alloc, s->patches);
+        rusk_alloc_put(reader->alloc, s->walks);
     }
     rusk_alloc_put(reader->alloc, reader->workers);
     rusk_alloc_put(reader->alloc, reader);
@@ -70,10 +66,6 @@ void rusk_weights_reader_destroy(rusk_weights_reader *reader) {
 static const rusk_weights_tensor *tensor_of(const rusk_weights_reader *reader, uint32_t slot) {
     RUSK_ASSERT(slot < reader->weights->n_slots && reader->weights->slot_tensor[slot] >= 0);
     return &reader->weights->tensors[reader->weights->slot_tensor[slot]];
-}
-
-static uint32_t view_tile_rows(void *self, uint32_t slot) {
-    return tensor_of(self, slot)->tile_rows;
 }
 
 static const float *view_vector(void *self, uint32_t slot) {
@@ -97,7 +89,7 @@ static rusk_tile_kind float_kind(rusk_dtype dtype) {
 }
 
 /* Rows as a GGUF stores them: floats in place, blocks taken apart. */
-static void stored_tile(const rusk_weights_tensor *t, uint32_t row0, worker_scratch *s,
+static void stored_tile(const rusk_weights_tensor *t, uint32_t row0, rusk_weights_worker *s,
                         rusk_tile *tile) {
     const uint8_t *rows = t->bytes + (size_t)row0 * t->row_bytes;
     if (t->dtype->group == 0) {
@@ -125,48 +117,54 @@ static void stored_tile(const rusk_weights_tensor *t, uint32_t row0, worker_scra
     tile->group_stride = n_groups;
 }
 
-static rusk_status warm_tile(const rusk_weights_tensor *t, uint32_t block, worker_scratch *s,
-                             rusk_tile *tile, rusk_error *err) {
-    rusk_block_shape shape = rusk_weights_block_shape(t, block);
-    for (uint32_t r = 0; t->stride > t->n_cols && r < tile->n_rows; r++) {
-        for (uint32_t c = t->n_cols; c < t->stride; c++) {
-            s->codes[(size_t)r * t->stride + c] = 0;
-        }
-    }
-    rusk_error inner = {.offset = RUSK_NO_OFFSET};
-    rusk_status status = rusk_block_decode(t->codec, t->tables, &shape, t->blocks[block].data,
-                                           t->blocks[block].len_bytes, s->codes, t->stride,
-                                           s->patches, &tile->n_patches, &inner);
-    if (status != RUSK_OK) {
-        return rusk_weights_fail_block(err, t, block, status, &inner);
-    }
-    tile->data = s->codes;
-    tile->patches = s->patches;
-    return RUSK_OK;
-}
-
-static rusk_status view_tile(void *self, uint32_t slot, uint32_t index, unsigned worker,
-                             rusk_tile *tile, rusk_error *err) {
-    rusk_weights_reader *reader = self;
-    const rusk_weights_tensor *t = tensor_of(reader, slot);
-    worker_scratch *s = &reader->workers[worker];
-    uint32_t row0 = index * t->tile_rows;
-    RUSK_ASSERT(row0 < t->n_rows);
-    *tile = (rusk_tile){.n_rows = RUSK_MIN(t->tile_rows, t->n_rows - row0), .n_cols = t->n_cols};
-    if (t->tier == RUSK_TIER_STORED) {
-        stored_tile(t, row0, s, tile);
-        return RUSK_OK;
-    }
+static void hot_tile(const rusk_weights_tensor *t, uint32_t row0, uint32_t index, rusk_tile *tile) {
     tile->kind = RUSK_TILE_I8;
     tile->stride_bytes = t->stride;
     tile->row_scale = t->row_scales + row0;
     tile->offset = t->symbol_offset;
-    if (t->tier == RUSK_TIER_WARM) {
-        return warm_tile(t, index, s, tile, err);
-    }
     tile->data = t->bytes + (size_t)row0 * t->stride;
     tile->patches = t->patches + t->tile_patches[index];
     tile->n_patches = t->tile_patches[index + 1] - t->tile_patches[index];
+}
+
+static rusk_weights_cut view_cut(void *self, uint32_t slot) {
+    const rusk_weights_tensor *t = tensor_of(self, slot);
+    return (rusk_weights_cut){
+        .n_parts = (uint32_t)(((uint64_t)t->n_rows + t->part_rows - 1) / t->part_rows),
+        .together = t->tier == RUSK_TIER_WARM ? 2 : 1};
+}
+
+static rusk_status view_open(void *self, uint32_t slot, uint32_t part, uint32_t n_parts,
+                             unsigned worker, rusk_error *err) {
+    const rusk_weights_reader *reader = self;
+    rusk_weights_worker *s = &reader->workers[worker];
+    s->t = tensor_of(reader, slot);
+    s->part = part;
+    s->n_parts = n_parts;
+    s->given = false;
+    return s->t->tier == RUSK_TIER_WARM ? rusk_weights_warm_open(s, err) : RUSK_OK;
+}
+
+static rusk_status view_next(void *self, unsigned worker, rusk_tile *tile, uint32_t *row,
+                             rusk_error *err) {
+    const rusk_weights_reader *reader = self;
+    rusk_weights_worker *s = &reader->workers[worker];
+    const rusk_weights_tensor *t = s->t;
+    if (t->tier == RUSK_TIER_WARM) {
+        return rusk_weights_warm_next(s, tile, row, err);
+    }
+    *tile = (rusk_tile){.n_cols = t->n_cols};
+    if (s->given) {
+        return RUSK_OK;
+    }
+    s->given = true;
+    *row = s->part * t->part_rows;
+    tile->n_rows = RUSK_MIN(t->part_rows, t->n_rows - *row);
+    if (t->tier == RUSK_TIER_STORED) {
+        stored_tile(t, *row, s, tile);
+    } else {
+        hot_tile(t, *row, s->part, tile);
+    }
     return RUSK_OK;
 }
 
@@ -194,17 +192,25 @@ static rusk_status view_row(void *self, uint32_t slot, uint32_t row, unsigned wo
         rusk_dtype_to_f32(t->dtype, t->bytes + (size_t)row * t->row_bytes, t->n_cols, out);
         return RUSK_OK;
     }
-    rusk_tile tile;
-    RUSK_TRY(view_tile(self, slot, row / t->tile_rows, worker, &tile, err));
-    RUSK_ASSERT(tile.row_scale != NULL && tile.n_cols > 0);
-    symbols_to_f32(&tile, row % t->tile_rows, out);
+    rusk_weights_reader *reader = self;
+    rusk_weights_worker *s = &reader->workers[worker];
+    s->t = t;
+    rusk_tile tile = {.n_rows = row % t->part_rows + 1, .n_cols = t->n_cols};
+    if (t->tier == RUSK_TIER_WARM) {
+        RUSK_TRY(rusk_weights_warm_row(s, row, &tile, err));
+    } else {
+        hot_tile(t, row - row % t->part_rows, row / t->part_rows, &tile);
+        s->given = true;
+    }
+    symbols_to_f32(&tile, tile.n_rows - 1, out);
     return RUSK_OK;
 }
 
 rusk_weights_view rusk_weights_reader_view(rusk_weights_reader *reader) {
     return (rusk_weights_view){.self = reader,
-                               .tile_rows = view_tile_rows,
-                               .tile = view_tile,
+                               .cut = view_cut,
+                               .open = view_open,
+                               .next = view_next,
                                .row = view_row,
                                .vector = view_vector,
                                .scratch = view_scratch};

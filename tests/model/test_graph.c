@@ -21,12 +21,12 @@ static rusk_model_desc desc;
 /* How a run is cut, and what it computes with. */
 typedef struct way {
     unsigned n_threads;
-    uint32_t n_batch, rows_per_tile, page_positions, cpu_mask;
+    uint32_t n_batch, rows_per_part, together, page_positions, cpu_mask;
     plain_form form;
     bool f32;
 } way;
 
-static const way PLAIN = {1, N_TOKENS, 24, 16, UINT32_MAX, PLAIN_CODES, false};
+static const way PLAIN = {1, N_TOKENS, 24, 1, 16, UINT32_MAX, PLAIN_CODES, false};
 
 typedef struct engine {
     rusk_kernels kernels;
@@ -65,8 +65,8 @@ static void unload(void) {
 static void start(engine *e, const way *w) {
     rusk_kernels_init(&e->kernels, w->cpu_mask);
     CHECK_OK(rusk_pool_create(&e->pool, &alloc, w->n_threads, &err), &err);
-    CHECK_OK(plain_weights_open(&e->weights, &alloc, &desc, source, w->form, w->rows_per_tile,
-                                w->n_threads, &err),
+    CHECK_OK(plain_weights_open(&e->weights, &alloc, &desc, source, w->form, w->rows_per_part,
+                                w->together, w->n_threads, &err),
              &err);
     CHECK_OK(plain_kv_open(&e->kv, &alloc, &desc, 3, N_CTX, w->page_positions, &err), &err);
     CHECK_OK(rusk_graph_create(&e->graph, &alloc, &desc, &e->kernels, e->pool, w->n_batch, N_CTX,
@@ -151,10 +151,22 @@ TEST(split_into_batches_does_not_change_bits) {
 
 TEST(tiles_and_pages_do_not_change_bits) {
     way ways[] = {PLAIN, PLAIN};
-    ways[0].rows_per_tile = 512;
+    ways[0].rows_per_part = 512;
     ways[0].page_positions = 1;
-    ways[1].rows_per_tile = 7;
+    ways[1].rows_per_part = 7;
     ways[1].page_positions = 5;
+    check_ways(ways, RUSK_COUNT(ways));
+}
+
+TEST(parts_taken_in_pairs_do_not_change_bits) {
+    way ways[6];
+    for (unsigned i = 0; i < RUSK_COUNT(ways); i++) {
+        ways[i] = PLAIN;
+        ways[i].together = 2;
+        ways[i].n_threads = i % 3 + 1;
+        ways[i].rows_per_part = i < 3 ? 5 : 16;
+        ways[i].n_batch = i < 3 ? 1 : N_TOKENS;
+    }
     check_ways(ways, RUSK_COUNT(ways));
 }
 
@@ -322,19 +334,20 @@ TEST(bad_items_are_refused) {
     unload();
 }
 
-/* Every tile from 3 on is damaged: tile 3 is reported, whatever worker meets it, and afterwards the
- * graph works on. */
-TEST(the_first_damaged_tile_is_reported) {
+/* Every part from 3 on is damaged: part 3 is reported, whatever worker meets it, alone or in a pair,
+ * and afterwards the graph works on. */
+TEST(the_first_damaged_part_is_reported) {
     static const rusk_role ROLES[] = {RUSK_ROLE_OUTPUT_HEAD, RUSK_ROLE_ATTN_Q, RUSK_ROLE_FFN_UP};
     load_arch("llama", "F32");
     compute(&PLAIN, reference);
-    for (unsigned n_threads = 1; n_threads <= 3; n_threads++) {
+    for (unsigned i = 0; i < 6; i++) {
         for (size_t r = 0; r < RUSK_COUNT(ROLES); r++) {
             engine e;
             rusk_graph_item items[N_TOKENS];
             way w = PLAIN;
-            w.n_threads = n_threads;
-            w.rows_per_tile = 8;
+            w.n_threads = i % 3 + 1;
+            w.together = i / 3 + 1;
+            w.rows_per_part = 8;
             start(&e, &w);
             fill_items(items, found);
             e.weights.fail_slot = rusk_desc_slot(ROLES[r], 0);
@@ -342,7 +355,7 @@ TEST(the_first_damaged_tile_is_reported) {
             for (int repeat = 0; repeat < 10; repeat++) {
                 CHECK_FAILS(
                     rusk_graph_run(e.graph, &e.weights.view, &e.kv.view, items, N_TOKENS, &err),
-                    RUSK_DAMAGED, &err, "tile 3 of '");
+                    RUSK_DAMAGED, &err, "part 3 of '");
                 CHECK_EQ(err.offset, 3);
             }
             CHECK(rusk_graph_run(e.graph, &e.weights.view, &e.kv.view, items, N_TOKENS, NULL) ==
@@ -465,10 +478,11 @@ TEST(a_profile_accounts_for_the_time) {
 }
 
 TEST_MAIN(CASE(threads_do_not_change_bits), CASE(split_into_batches_does_not_change_bits),
-          CASE(tiles_and_pages_do_not_change_bits), CASE(plain_c_gives_the_same_bits),
-          CASE(activations_agree_in_both_precisions), CASE(only_wanted_logits_are_written),
-          CASE(prompt_without_logits_is_remembered), CASE(sequences_in_one_batch_are_apart),
-          CASE(window_bounds_what_is_seen), CASE(logits_can_be_soft_capped),
-          CASE(bad_items_are_refused), CASE(the_first_damaged_tile_is_reported),
-          CASE(no_memory_at_each_request_leaves_nothing), CASE(absurd_sizes_are_no_memory),
-          CASE(a_run_allocates_nothing), CASE(a_profile_accounts_for_the_time))
+          CASE(tiles_and_pages_do_not_change_bits), CASE(parts_taken_in_pairs_do_not_change_bits),
+          CASE(plain_c_gives_the_same_bits), CASE(activations_agree_in_both_precisions),
+          CASE(only_wanted_logits_are_written), CASE(prompt_without_logits_is_remembered),
+          CASE(sequences_in_one_batch_are_apart), CASE(window_bounds_what_is_seen),
+          CASE(logits_can_be_soft_capped), CASE(bad_items_are_refused),
+          CASE(the_first_damaged_part_is_reported), CASE(no_memory_at_each_request_leaves_nothing),
+          CASE(absurd_sizes_are_no_memory), CASE(a_run_allocates_nothing),
+          CASE(a_profile_accounts_for_the_time))

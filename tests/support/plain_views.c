@@ -7,9 +7,32 @@
 
 /* --- weights -------------------------------------------------------------------------------- */
 
-static uint32_t tile_rows(void *self, uint32_t slot) {
-    (void)slot;
-    return ((const plain_weights *)self)->rows_per_tile;
+static rusk_weights_cut cut(void *self, uint32_t slot) {
+    const plain_weights *w = self;
+    const uint32_t n_rows = (uint32_t)w->slots[slot].tensor->n_rows;
+    return (rusk_weights_cut){.n_parts = (n_rows + w->rows_per_part - 1) / w->rows_per_part,
+                              .together = w->together};
+}
+
+static rusk_status open_parts(void *self, uint32_t slot, uint32_t part, uint32_t n_parts,
+                              unsigned worker, rusk_error *err) {
+    plain_weights *w = self;
+    const plain_slot *s = &w->slots[slot];
+    RUSK_ASSERT(worker < w->n_workers && s->tensor != NULL);
+    RUSK_ASSERT(n_parts >= 1 && n_parts <= w->together);
+    if (slot == w->fail_slot && part + n_parts > w->fail_index) {
+        const uint32_t index = RUSK_MAX(part, w->fail_index);
+        w->n_failures++;
+        return rusk_fail(err, RUSK_DAMAGED, index, "part %u of '%s': expected a whole one", index,
+                         s->tensor->name);
+    }
+    plain_walk *walk = &w->walks[worker];
+    *walk = (plain_walk){.slot = s, .n_parts = n_parts};
+    for (uint32_t i = 0; i < n_parts; i++) {
+        walk->row[i] = (part + i) * w->rows_per_part;
+        walk->end[i] = RUSK_MIN(walk->row[i] + w->rows_per_part, (uint32_t)s->tensor->n_rows);
+    }
+    return RUSK_OK;
 }
 
 static void codes_tile(const plain_slot *s, uint32_t row, rusk_tile *tile) {
@@ -22,25 +45,29 @@ static void codes_tile(const plain_slot *s, uint32_t row, rusk_tile *tile) {
     tile->group_stride = n_groups;
 }
 
-static rusk_status tile(void *self, uint32_t slot, uint32_t index, unsigned worker, rusk_tile *out,
+/* Two parts take turns, half a part each time. */
+static rusk_status next(void *self, unsigned worker, rusk_tile *out, uint32_t *row,
                         rusk_error *err) {
-    plain_weights *w = self;
-    const plain_slot *s = &w->slots[slot];
-    RUSK_ASSERT(worker < w->n_workers && s->tensor != NULL);
-    if (slot == w->fail_slot && index >= w->fail_index) {
-        w->n_failures++;
-        return rusk_fail(err, RUSK_DAMAGED, index, "tile %u of '%s': expected a whole one", index,
-                         s->tensor->name);
+    const plain_weights *w = self;
+    plain_walk *walk = &w->walks[worker];
+    const plain_slot *s = walk->slot;
+    (void)err;
+    *out = (rusk_tile){.n_cols = (uint32_t)s->tensor->n_cols};
+    uint32_t i = walk->turn++ % walk->n_parts;
+    if (walk->row[i] == walk->end[i]) {
+        i = walk->n_parts - 1 - i;
     }
-    const uint32_t row = index * w->rows_per_tile;
-    RUSK_ASSERT(row < s->tensor->n_rows);
-    *out = (rusk_tile){.n_rows = RUSK_MIN(w->rows_per_tile, (uint32_t)s->tensor->n_rows - row),
-                       .n_cols = (uint32_t)s->tensor->n_cols};
+    *row = walk->row[i];
+    out->n_rows = walk->end[i] - *row;
+    if (walk->n_parts > 1) {
+        out->n_rows = RUSK_MIN(out->n_rows, (w->rows_per_part + 1) / 2);
+    }
+    walk->row[i] += out->n_rows;
     if (s->codes != NULL) {
-        codes_tile(s, row, out);
+        codes_tile(s, *row, out);
     } else {
         out->kind = RUSK_TILE_F32;
-        out->data = s->values + row * s->tensor->n_cols;
+        out->data = s->values + *row * s->tensor->n_cols;
         out->stride_bytes = s->tensor->n_cols * sizeof(float);
     }
     return RUSK_OK;
@@ -116,7 +143,7 @@ static rusk_status load_all(plain_weights *w, const rusk_source *source, plain_f
     }
     rusk_alloc_put(w->alloc, map);
     for (unsigned i = 0; status == RUSK_OK && i < w->n_workers; i++) {
-        const size_t size = largest * w->rows_per_tile * sizeof(float);
+        const size_t size = largest * w->rows_per_part * sizeof(float);
         w->scratch[i] = rusk_alloc_get(w->alloc, RUSK_MEM_SCRATCH, size);
         if (w->scratch[i] == NULL) {
             status = rusk_fail_memory(err, size, "scratch");
@@ -126,25 +153,28 @@ static rusk_status load_all(plain_weights *w, const rusk_source *source, plain_f
 }
 
 rusk_status plain_weights_open(plain_weights *w, rusk_alloc *alloc, const rusk_model_desc *desc,
-                               const rusk_source *source, plain_form form, uint32_t rows_per_tile,
-                               unsigned n_workers, rusk_error *err) {
-    RUSK_ASSERT(rows_per_tile > 0 && rows_per_tile <= RUSK_TILE_MAX_ROWS);
+                               const rusk_source *source, plain_form form, uint32_t rows_per_part,
+                               uint32_t together, unsigned n_workers, rusk_error *err) {
+    RUSK_ASSERT(rows_per_part > 0 && rows_per_part <= RUSK_TILE_MAX_ROWS);
     memset(w, 0, sizeof *w);
     w->view = (rusk_weights_view){.self = w,
-                                  .tile_rows = tile_rows,
-                                  .tile = tile,
+                                  .cut = cut,
+                                  .open = open_parts,
+                                  .next = next,
                                   .row = row,
                                   .vector = vector,
                                   .scratch = scratch};
     w->alloc = alloc;
     w->desc = desc;
     w->n_slots = rusk_desc_n_slots(desc);
-    w->rows_per_tile = rows_per_tile;
+    w->rows_per_part = rows_per_part;
+    w->together = together;
     w->n_workers = n_workers;
     w->fail_slot = UINT32_MAX;
     w->slots = rusk_alloc_zero(alloc, RUSK_MEM_WEIGHTS, w->n_slots, sizeof *w->slots);
     w->scratch = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, n_workers, sizeof *w->scratch);
-    if (w->slots == NULL || w->scratch == NULL) {
+    w->walks = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, n_workers, sizeof *w->walks);
+    if (w->slots == NULL || w->scratch == NULL || w->walks == NULL) {
         return rusk_fail_memory(err, w->n_slots * sizeof *w->slots, "slots");
     }
     return load_all(w, source, form, err);
@@ -162,6 +192,7 @@ void plain_weights_close(plain_weights *w) {
     }
     rusk_alloc_put(w->alloc, w->slots);
     rusk_alloc_put(w->alloc, w->scratch);
+    rusk_alloc_put(w->alloc, w->walks);
 }
 
 /* --- cache ---------------------------------------------------------------------------------- */

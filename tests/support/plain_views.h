@@ -20,15 +20,22 @@ typedef struct plain_slot {
     uint32_t group;
 } plain_slot;
 
+/* What a worker has open. */
+typedef struct plain_walk {
+    const plain_slot *slot;
+    uint32_t n_parts, turn, row[2], end[2];
+} plain_walk;
+
 typedef struct plain_weights {
     rusk_weights_view view;
     rusk_alloc *alloc;
     const rusk_model_desc *desc;
     plain_slot *slots;
-    uint32_t n_slots, rows_per_tile;
+    uint32_t n_slots, rows_per_part, together;
     unsigned n_workers;
     float **scratch;
-    /* Tiles fail_index and later of matrix fail_slot are DAMAGED, naming their index; n_failures
+    plain_walk *walks;
+    /* Parts fail_index and later of matrix fail_slot are DAMAGED, naming their index; n_failures
      * says how often. fail_slot UINT32_MAX: none. */
     uint32_t fail_slot, fail_index;
     _Atomic uint32_t n_failures;
@@ -36,8 +43,8 @@ typedef struct plain_weights {
 
 /* The source may be closed afterwards; desc must stay. Close after a failure, too. */
 rusk_status plain_weights_open(plain_weights *w, rusk_alloc *alloc, const rusk_model_desc *desc,
-                               const rusk_source *source, plain_form form, uint32_t rows_per_tile,
-                               unsigned n_workers, rusk_error *err);
+                               const rusk_source *source, plain_form form, uint32_t rows_per_part,
+                               uint32_t together, unsigned n_workers, rusk_error *err);
 void plain_weights_close(plain_weights *w);
 
 typedef struct plain_kv {
