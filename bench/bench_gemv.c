@@ -334,7 +334,7 @@ static void report(const test_symbols *s, const char *cpu, uint32_t n_batch) {
 /* What the machine lacks is left out. */
 static void report_source(const test_symbols *s) {
     for (size_t i = 0; i < o.n_cpus; i++) {
-        if (test_symbols_restrict(o.cpus[i])) {
+        if (test_symbols_restrict(o.cpus[i]) == 1) {
             for (size_t b = 0; b < o.n_batches; b++) {
                 report(s, o.cpus[i], o.batches[b]);
             }
@@ -367,7 +367,8 @@ static void add(const char *option, const char *value) {
     const double number = strtod(value, NULL);
     if (strcmp(option, "--codec") == 0 && o.n_codecs < LIST && rusk_codec_find(value) != NULL) {
         o.codecs[o.n_codecs++] = value;
-    } else if (strcmp(option, "--cpu") == 0 && o.n_cpus < LIST) {
+    } else if (strcmp(option, "--cpu") == 0 && o.n_cpus < LIST &&
+               test_symbols_restrict(value) >= 0) {
         o.cpus[o.n_cpus++] = value;
     } else if (strcmp(option, "--grid") == 0 && strcmp(value, "rise") == 0) {
         o.grid = TEST_MID_RISE;

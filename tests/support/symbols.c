@@ -122,7 +122,7 @@ double test_symbols_bits(const test_symbols *s) {
     return rusk_hist_bits(s->hist) / ((double)s->n_rows * s->n_cols);
 }
 
-bool test_symbols_restrict(const char *cpu) {
+int test_symbols_restrict(const char *cpu) {
     static const struct {
         const char *name;
         uint32_t mask;
@@ -134,13 +134,15 @@ bool test_symbols_restrict(const char *cpu) {
     rusk_cpu_restrict(UINT32_MAX);
     for (size_t i = 0; i < RUSK_COUNT(CPUS); i++) {
         const uint32_t mask = CPUS[i].mask;
-        if (strcmp(CPUS[i].name, cpu) == 0 &&
-            (mask == UINT32_MAX || (rusk_cpu_features() & mask) == mask)) {
+        if (strcmp(CPUS[i].name, cpu) == 0) {
+            if (mask != UINT32_MAX && (rusk_cpu_features() & mask) != mask) {
+                return 0;
+            }
             rusk_cpu_restrict(mask);
-            return true;
+            return 1;
         }
     }
-    return false;
+    return -1;
 }
 
 /* --- coded ------------------------------------------------------------------------------------ */

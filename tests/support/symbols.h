@@ -29,9 +29,9 @@ void test_symbols_free(test_symbols *s);
 /* Entropy in bits a symbol, given the row's class. */
 double test_symbols_bits(const test_symbols *s);
 
-/* From now on codecs and kernels may use what `cpu` says: ref, avx2, avx512, neon or best. False
- * where the name is unknown or the processor has less. */
-bool test_symbols_restrict(const char *cpu);
+/* From now on codecs and kernels may use what `cpu` says: ref, avx2, avx512, neon, best. 1; 0 where
+ * the processor has less, -1 where the name is unknown. */
+int test_symbols_restrict(const char *cpu);
 
 /* Blocks of a matrix as pack makes them, one after the other in `data`, readable beyond its end. */
 typedef struct test_coded {
