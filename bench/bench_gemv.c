@@ -9,15 +9,14 @@
  *       --codec NAME ...     codecs (all)
  *       --batch N ...        activation rows (1)
  *       --cpu NAME ...       ref, avx2, avx512, neon, best: what may be used (best)
- *       --piece BYTES        decoded symbols that stay in the first-level cache (16384)
  *       --block N            symbols of a block (as pack chooses)
  *       --runs N             the best run counts (7)
  *       --seconds S          length of a run (0.05)
  *       --json               accepted; the output is JSON lines anyway
  *
- * A row is decoded and multiplied as the runtime does it: two neighbouring blocks in lock step, a
- * piece of a few rows of each at a time into a buffer, then the int8 kernel with row scales,
- * outliers and the production epilogue.
+ * Products go through the runtime's own walk (weights_warm.c): two neighbouring blocks in lock
+ * step, a piece of a few rows of each at a time into a buffer, then the int8 kernel with row
+ * scales, outliers and the production epilogue.
  *
  * what          gemv, gemm (batch > 1), or a reference beside them: decode (no product), hot (the
  *               same symbols as int8 matrix), f16 (batch > 1: the same matrix in halves, float
@@ -36,6 +35,7 @@
 #include "base/assert.h"
 #include "base/fp.h"
 #include "kernel/kernels.h"
+#include "runtime/weights_tensor.h"
 #include "support/symbols.h"
 #include "support/tiles.h"
 
@@ -55,7 +55,6 @@ typedef struct settings {
     size_t n_files;
     test_grid grid;
     unsigned n_widths;
-    size_t piece_bytes;
     uint32_t block_symbols;
     unsigned n_runs;
     double seconds;
@@ -70,7 +69,6 @@ static settings o = {.n_rows = 4096,
                      .cpus = {"best"},
                      .n_cpus = 1,
                      .n_widths = 4,
-                     .piece_bytes = 16384,
                      .n_runs = 7,
                      .seconds = 0.05};
 
@@ -117,73 +115,72 @@ static double best_of(void (*run)(void *), void *arg) {
 typedef struct product {
     const rusk_kernels *kernels;
     const rusk_acts *acts;
-    const test_coded *coded;
-    float *row_scale, *y; /* y: n_batch x n_rows */
-    int8_t *piece;
-    rusk_patch *patches;
-    uint32_t piece_rows;
-    size_t stride, patches_max;
+    rusk_weights_tensor tensor;
+    rusk_weights_worker worker;
+    float *y; /* n_batch x n_rows */
     bool multiply;
 } product;
 
-static void multiply(const product *p, uint32_t row, uint32_t n_rows, const int8_t *codes,
-                     const rusk_patch *patches, size_t n_patches) {
-    const rusk_tile tile = {.kind = RUSK_TILE_I8,
-                            .n_rows = n_rows,
-                            .n_cols = p->coded->symbols->n_cols,
-                            .data = codes,
-                            .stride_bytes = p->stride,
-                            .row_scale = p->row_scale + row,
-                            .patches = patches,
-                            .n_patches = n_patches};
-    p->kernels->matmul[RUSK_TILE_I8](&tile, p->acts, p->y + row, p->coded->symbols->n_rows);
+/* A tensor as the runtime holds it, and one worker's scratch. */
+static void product_make(product *p, const test_coded *c, const float *row_scales, size_t stride) {
+    const test_symbols *s = c->symbols;
+    rusk_weights_tensor *t = &p->tensor;
+    size_t codes_bytes, n_rows;
+    *t = (rusk_weights_tensor){.name = s->name,
+                               .tier = RUSK_TIER_WARM,
+                               .n_rows = s->n_rows,
+                               .n_cols = s->n_cols,
+                               .stride = (uint32_t)stride,
+                               .part_rows = c->block_rows,
+                               .row_scales = row_scales,
+                               .row_classes = s->classes,
+                               .codec = c->codec,
+                               .tables = c->tables,
+                               .block_rows = c->block_rows,
+                               .n_blocks = (uint32_t)c->n_blocks,
+                               .blocks = get(c->n_blocks * sizeof *t->blocks)};
+    for (size_t b = 0; b < c->n_blocks; b++) {
+        t->blocks[b].data = test_coded_block(c, b, &t->blocks[b].len_bytes);
+    }
+    rusk_weights_warm_scratch(t, &codes_bytes, &n_rows);
+    p->worker = (rusk_weights_worker){.codes = get(codes_bytes),
+                                      .patches_max = (size_t)c->block_rows * s->n_cols,
+                                      .t = t,
+                                      .walks = get(2 * sizeof *p->worker.walks)};
+    p->worker.patches = get(2 * p->worker.patches_max * sizeof *p->worker.patches);
 }
 
-/* Blocks first .. first + n - 1, n = 1 or 2, of heights that differ in the matrix's last alone. */
-static void walk(const product *p, size_t first, unsigned n) {
-    const test_coded *c = p->coded;
-    rusk_block_decoder decoder[2], *decoders[2] = {&decoder[0], &decoder[1]};
+static void product_free(product *p) {
+    free(p->tensor.blocks);
+    free(p->worker.codes);
+    free(p->worker.patches);
+    free(p->worker.walks);
+}
+
+/* Two neighbouring blocks, or the last one alone, as a worker does them. */
+static void multiply_part(product *p, uint32_t first, uint32_t n) {
     rusk_error err;
-    uint32_t rows_left = UINT32_MAX, row = 0;
-    for (unsigned i = 0; i < n; i++) {
-        const rusk_block_shape shape = test_coded_shape(c, first + i);
-        size_t len_bytes;
-        const uint8_t *data = test_coded_block(c, first + i, &len_bytes);
-        if (rusk_block_begin(&decoder[i], c->codec, c->tables, &shape, data, len_bytes, &err) !=
-            RUSK_OK) {
-            fail(c->codec->name, err.message);
+    rusk_tile tile;
+    uint32_t row;
+    p->worker.part = first;
+    p->worker.n_parts = n;
+    rusk_status status = rusk_weights_warm_open(&p->worker, &err);
+    while (status == RUSK_OK) {
+        status = rusk_weights_warm_next(&p->worker, &tile, &row, &err);
+        if (status == RUSK_OK && tile.n_rows == 0) {
+            return;
         }
-        rows_left = RUSK_MIN(rows_left, shape.n_rows);
+        if (status == RUSK_OK && p->multiply) {
+            rusk_matmul(p->kernels, &tile, p->acts, p->y + row, p->tensor.n_rows, NULL);
+        }
     }
-    while (rows_left > 0) {
-        const uint32_t n_rows = RUSK_MIN(rows_left, p->piece_rows / n);
-        int8_t *out[2] = {p->piece, p->piece + n_rows * p->stride};
-        rusk_patch *patches[2] = {p->patches, p->patches + p->patches_max};
-        size_t n_patches[2];
-        unsigned failed;
-        if (rusk_block_rows(decoders, n, n_rows, out, p->stride, patches, n_patches, &failed,
-                            &err) != RUSK_OK) {
-            fail(c->codec->name, err.message);
-        }
-        for (unsigned i = 0; p->multiply && i < n; i++) {
-            multiply(p, (uint32_t)(first + i) * c->block_rows + row, n_rows, out[i], patches[i],
-                     n_patches[i]);
-        }
-        row += n_rows;
-        rows_left -= n_rows;
-    }
+    fail(p->tensor.name, err.message);
 }
 
 static void run_product(void *arg) {
-    const product *p = arg;
-    const size_t n = p->coded->n_blocks;
-    size_t b = 0;
-    while (b + 2 <= n && test_coded_shape(p->coded, b + 1).n_rows == p->coded->block_rows) {
-        walk(p, b, 2);
-        b += 2;
-    }
-    for (; b < n; b++) {
-        walk(p, b, 1);
+    product *p = arg;
+    for (uint32_t b = 0; b < p->tensor.n_blocks; b += 2) {
+        multiply_part(p, b, RUSK_MIN(p->tensor.n_blocks - b, 2U));
     }
 }
 
@@ -264,16 +261,8 @@ static void report_codec(job *j, const rusk_codec *codec) {
     const test_symbols *s = j->symbols;
     test_coded coded;
     test_coded_make(&coded, codec, s, o.block_symbols / s->n_cols);
-    product p = {.kernels = &j->kernels,
-                 .acts = &j->acts.acts,
-                 .coded = &coded,
-                 .row_scale = j->row_scale,
-                 .y = j->y,
-                 .stride = j->stride,
-                 .patches_max = (size_t)coded.block_rows * s->n_cols};
-    p.piece_rows = (uint32_t)RUSK_MAX(o.piece_bytes / j->stride, (size_t)4);
-    p.piece = get(p.piece_rows * j->stride);
-    p.patches = get(2 * p.patches_max * sizeof *p.patches);
+    product p = {.kernels = &j->kernels, .acts = &j->acts.acts, .y = j->y};
+    product_make(&p, &coded, j->row_scale, j->stride);
     if (j->n_batch == 1) {
         print(j, "decode", codec->name, best_of(run_product, &p));
         printf("}\n");
@@ -290,8 +279,7 @@ static void report_codec(job *j, const rusk_codec *codec) {
     printf(", \"entropy\": %.4f, \"bits\": %.4f, \"excess\": %.5f, \"excess_stored\": %.5f}\n",
            entropy, bits, bits / entropy - 1, test_coded_bits(&coded, true) / entropy - 1);
     (void)fflush(stdout);
-    free(p.piece);
-    free(p.patches);
+    product_free(&p);
     test_coded_free(&coded);
 }
 
@@ -386,8 +374,6 @@ static void add(const char *option, const char *value) {
         o.n_cols = (uint32_t)number;
     } else if (strcmp(option, "--widths") == 0 && number <= RUSK_CODEC_CLASSES) {
         o.n_widths = (unsigned)number;
-    } else if (strcmp(option, "--piece") == 0) {
-        o.piece_bytes = (size_t)number;
     } else if (strcmp(option, "--block") == 0) {
         o.block_symbols = (uint32_t)number;
     } else if (strcmp(option, "--runs") == 0) {

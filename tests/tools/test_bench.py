@@ -41,10 +41,10 @@ class Gemv(unittest.TestCase):
         self.assertEqual({f["what"] for f in figures}, {"memory", "hot", "decode", "gemv"})
 
     def test_odd_shapes_batches_and_blocks(self):
-        """Columns that are no multiple of 32; pieces of a row; a last block alone or shorter."""
+        """Columns that are no multiple of 32; blocks of one row; a last block alone or shorter."""
         for cols, block in ((33, 66), (100, 300), (65, 65 * 37), (1, 7)):
             figures = gemv("--cols", cols, "--bits", "2", "--batch", "3", "--block", block,
-                           "--piece", "1", "--cpu", "ref", "best", "--grid", "rise")
+                           "--cpu", "ref", "best", "--grid", "rise")
             products = [f for f in figures if f["what"] == "gemm"]
             self.assertLessEqual(CODECS, {f["codec"] for f in products})
             self.assertEqual({f["cpu"] for f in products}, {"ref", "best"})
