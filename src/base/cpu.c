@@ -28,6 +28,9 @@ static uint32_t detect(void) {
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni")) {
             mask |= RUSK_CPU_AVX512;
+            if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2")) {
+                mask |= RUSK_CPU_VBMI;
+            }
         }
     }
 #elif defined(__aarch64__)

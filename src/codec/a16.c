@@ -39,6 +39,14 @@ static unsigned streams_of(const rusk_block_shape *shape) {
 }
 
 rusk_a16_rows rusk_a16_rows_for(uint32_t cpu_mask) {
+#if defined(__x86_64__)
+    if ((cpu_mask & RUSK_CPU_VBMI) != 0) {
+        return rusk_a16_rows_avx512;
+    }
+    if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
+        return rusk_a16_rows_avx2;
+    }
+#endif
     (void)cpu_mask;
     return rusk_a16_rows_ref;
 }

@@ -75,16 +75,16 @@ typedef struct rusk_a16_row {
 /* Decodes one row of each of n (1 .. 4) different streams; their classes may differ, all are pairs
  * or none is. Writes nothing but out[0 .. n_cols-1] and the streams.
  *
- * From `next` up to 64 bytes past `end` are readable, and so from `escape` past `escape_end`; what
- * lies beyond the ends has no meaning. Any bytes, fields and states of at least 256 are safe. Where
- * bytes run out, decoding may stop at any step: then next > end or escape > escape_end, which the
- * caller checks; symbols and states of that stream have no meaning any more, the other streams'
- * have. An escaped weight is its byte, whatever its field says. All variants give the same symbols,
- * states and pointers of a stream whose bytes did not run out. */
+ * Of each stream 64 bytes past `end` and past `escape_end` are readable; what lies there has no
+ * meaning. Any bytes, fields and states of at least 256 are safe. Where the bytes of a stream run
+ * out, decoding may stop at any step: then its next > end or its escape > escape_end, which the
+ * caller checks, and no row of the call has a meaning any more. An escaped weight is its byte,
+ * whatever its field says. All variants give the same symbols, states and pointers where bytes did
+ * not run out. */
 typedef void (*rusk_a16_rows)(const rusk_a16_row *rows, unsigned n, size_t n_cols);
 void rusk_a16_rows_ref(const rusk_a16_row *rows, unsigned n, size_t n_cols);
-/* Only where the target is x86-64, and to be called only where the processor has them: AVX2; and
- * AVX-512 F, BW, VL, VBMI, VBMI2. */
+/* Only where the target is x86-64, and to be called only where the processor has RUSK_CPU_AVX2;
+ * RUSK_CPU_VBMI. */
 void rusk_a16_rows_avx2(const rusk_a16_row *rows, unsigned n, size_t n_cols);
 void rusk_a16_rows_avx512(const rusk_a16_row *rows, unsigned n, size_t n_cols);
 /* The fastest for these features (RUSK_CPU_*) among those of this target. */

@@ -71,13 +71,13 @@ typedef struct coded_tensor {
 static rusk_status count_block(const coded_tensor *c, const rusk_block_shape *shape,
                                const uint8_t *data, size_t len, rusk_arena *arena,
                                rusk_error *err) {
-    rusk_block_decoder *d = rusk_arena_get(arena, 1, sizeof *d);
+    rusk_block_decoder decoder, *d = &decoder;
     int8_t *codes = rusk_arena_get(arena, shape->n_rows, shape->n_cols);
     size_t n_patches = 0;
     unsigned failed;
     RUSK_TRY(rusk_block_patch_count(data, len, shape, &n_patches, err));
     rusk_patch *patches = rusk_arena_get(arena, n_patches, sizeof *patches);
-    if (d == NULL || codes == NULL || patches == NULL) {
+    if (codes == NULL || patches == NULL) {
         return rusk_fail_memory(err, (size_t)shape->n_rows * shape->n_cols, c->t->name);
     }
     RUSK_TRY(rusk_block_begin(d, c->codec, c->tables, shape, data, len, err));
