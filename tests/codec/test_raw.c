@@ -46,7 +46,7 @@ TEST(worked_example) {
                                     0x00, 0x00, 0x03, 0x02, 0x00, 0x03, 0x01, 0x00, 0x00, 0x00,
                                     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00,
                                     0x01, 0x01, 0x01, 0x00, 0x00, 0x00};
-    codec_check_golden(raw(), BLOB, sizeof BLOB, BLOCK, sizeof BLOCK);
+    codec_check_golden(raw(), BLOB, sizeof BLOB, BLOCK, sizeof BLOCK, 2);
 }
 
 TEST_MAIN(CASE(worked_example), CASE(round_trips), CASE(pieces), CASE(guard_pages),

@@ -41,8 +41,9 @@ void codec_check_truncation(const rusk_codec *codec);
 void codec_check_damage(const rusk_codec *codec);
 void codec_check_table_damage(const rusk_codec *codec);
 void codec_check_out_of_memory(const rusk_codec *codec);
+/* n_stored: patches in the block's list, of both kinds. */
 void codec_check_golden(const rusk_codec *codec, const uint8_t *blob, size_t blob_bytes,
-                        const uint8_t *block, size_t block_bytes);
+                        const uint8_t *block, size_t block_bytes, size_t n_stored);
 void codec_check_bad_arguments(const rusk_codec *codec);
 
 #endif
