@@ -239,7 +239,7 @@ static bool catch_up(cli_session *session, size_t *logits_index, cli_stop *stop,
 
 static bool emit(cli_session *session, cli_text *answer, const char *text, size_t len_bytes,
                  int *status) {
-    if (len_bytes > 0) {
+    if (len_bytes > 0 && !session->quiet) {
         (void)fwrite(text, 1, len_bytes, stdout);
         session->in_line = text[len_bytes - 1] != '\n';
     }

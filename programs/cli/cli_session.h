@@ -77,6 +77,7 @@ typedef struct cli_session {
     uint64_t seed;
     double load_seconds;
     bool in_line; /* what was written last does not end in a newline */
+    bool quiet;   /* the text goes to `answer` alone, not to stdout */
 } cli_session;
 
 /* CLI_OK, or the exit status after a message. */
@@ -108,8 +109,8 @@ typedef enum cli_stop {
     CLI_STOP_FAILED       /* told already; *status is the exit status */
 } cli_stop;
 
-/* Generates from the session's tokens, which gain what is generated, and streams it to stdout.
- * `answer`, where not NULL, receives the text too. */
+/* Generates from the session's tokens, which gain what is generated, and streams it to stdout
+ * unless the session is quiet. `answer`, where not NULL, receives the text too. */
 cli_stop cli_session_generate(cli_session *session, int64_t n_predict, cli_text *answer,
                               int *status);
 

@@ -9,7 +9,7 @@
 typedef struct run_options {
     cli_session_options session;
     const char *prompt, *file;
-    bool raw;
+    bool raw, json;
 } run_options;
 
 static const char ABOUT[] =
@@ -33,6 +33,8 @@ static int parse(int argc, char **argv, run_options *o) {
          &o->raw, 0, 0, NULL},
         {"--system --system-prompt -sys", "TEXT", "what the model is told before the prompt",
          CLI_TEXT, &o->session.system, 0, 0, NULL},
+        {"--json", NULL, "one JSON object at the end, with the text in it", CLI_FLAG, &o->json, 0,
+         0, NULL},
         CLI_SESSION_OPTIONS(o->session),
     };
     const cli_usage usage = {"run",   "MODEL [PROMPT] [options]", ABOUT, EXAMPLES,
@@ -111,10 +113,60 @@ static int set_prompt(cli_session *session, const run_options *o, const char *te
     return status;
 }
 
+static double rate(uint64_t n, double seconds) {
+    return seconds > 0 ? (double)n / seconds : 0;
+}
+
+static void add_timings(const cli_session *session, json_t *into) {
+    rusk_stats stats;
+    rusk_context_get_stats(session->ctx, &stats);
+    const struct {
+        const char *name;
+        double value;
+    } reals[] = {
+        {"load_seconds", session->load_seconds},
+        {"prompt_seconds", stats.prefill_seconds},
+        {"decode_seconds", stats.decode_seconds},
+        {"prompt_tok_s", rate(stats.n_prefill_tokens, stats.prefill_seconds)},
+        {"decode_tok_s", rate(stats.n_decode_tokens, stats.decode_seconds)},
+    };
+    for (size_t i = 0; i < CLI_COUNT(reals); i++) {
+        json_object_set_new(into, reals[i].name, cli_json_real(reals[i].value));
+    }
+    json_object_set_new(into, "seed", json_integer((json_int_t)session->seed));
+    json_object_set_new(into, "peak_bytes", json_integer((json_int_t)cli_peak_bytes()));
+}
+
+/* The text so far, whatever stopped it. */
+static int print_json(const cli_session *session, uint32_t n_prompt, const cli_text *text,
+                      cli_stop stop) {
+    static const char *const STOPS[] = {[CLI_STOP_END] = "end",
+                                        [CLI_STOP_COUNT] = "count",
+                                        [CLI_STOP_CONTEXT] = "context",
+                                        [CLI_STOP_INTERRUPTED] = "interrupted",
+                                        [CLI_STOP_FAILED] = "failed"};
+    json_t *d = json_object();
+    json_object_set_new(d, "text",
+                        json_stringn(text->data != NULL ? text->data : "", text->len_bytes));
+    json_object_set_new(d, "prompt_tokens", json_integer(n_prompt));
+    json_object_set_new(d, "tokens", json_integer(session->n_tokens - n_prompt));
+    json_object_set_new(d, "stop", cli_json_text(STOPS[stop]));
+    add_timings(session, d);
+    return cli_print_json(d);
+}
+
 static int answer(cli_session *session, const run_options *o) {
     int status;
+    cli_text text = {0};
+    const uint32_t n_prompt = session->n_tokens;
     cli_interrupt_set(CLI_INTERRUPT_STOPS);
-    cli_stop stop = cli_session_generate(session, o->session.n_predict, NULL, &status);
+    session->quiet = o->json;
+    cli_stop stop =
+        cli_session_generate(session, o->session.n_predict, o->json ? &text : NULL, &status);
+    if (o->json && status == CLI_OK) {
+        status = print_json(session, n_prompt, &text, stop);
+    }
+    cli_text_clear(&text);
     if (status == CLI_OK && session->in_line && isatty(STDOUT_FILENO)) {
         putchar('\n');
         status = cli_flush();

@@ -113,6 +113,28 @@ class Run(clitest.Case):
         self.assertNotEqual(r.out, b"")
 
 
+class RunJson(clitest.Case):
+    def test_the_text_stands_in_the_object(self):
+        common = ("run", packed(), "Hello", "-n", "12", "-s", "7")
+        text = self.good(*common).text
+        r = self.good(*common, "--json").json
+        self.assertEqual(r["text"], text)
+        self.assertIn(r["stop"], ("count", "end"))
+        self.assertLessEqual(r["tokens"], 12)
+        self.assertEqual(r["tokens"] == 12, r["stop"] == "count")
+        self.assertEqual(r["seed"], 7)
+        for name in ("prompt_tokens", "prompt_seconds", "prompt_tok_s", "peak_bytes"):
+            self.assertGreater(r[name], 0)
+
+    def test_a_full_context_still_gives_the_object(self):
+        r = self.rusk("run", packed(), "--raw", "a", "-c", "8", "--json", "--temp", "0", "-s", "1")
+        if r.status == 1:
+            self.assertEqual(r.json["stop"], "context")
+            self.assertIn("context of 8 tokens is full", r.err)
+        else:
+            self.assertEqual(r.json["stop"], "end")
+
+
 class Eval(clitest.Case):
     TEXT = "The quick brown fox jumps over the lazy dog. " * 60
 
