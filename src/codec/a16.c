@@ -46,6 +46,10 @@ rusk_a16_rows rusk_a16_rows_for(uint32_t cpu_mask) {
     if ((cpu_mask & RUSK_CPU_AVX2) != 0) {
         return rusk_a16_rows_avx2;
     }
+#elif defined(__aarch64__)
+    if ((cpu_mask & RUSK_CPU_NEON) != 0) {
+        return rusk_a16_rows_neon;
+    }
 #endif
     (void)cpu_mask;
     return rusk_a16_rows_ref;

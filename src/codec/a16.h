@@ -87,6 +87,8 @@ void rusk_a16_rows_ref(const rusk_a16_row *rows, unsigned n, size_t n_cols);
  * RUSK_CPU_VBMI. */
 void rusk_a16_rows_avx2(const rusk_a16_row *rows, unsigned n, size_t n_cols);
 void rusk_a16_rows_avx512(const rusk_a16_row *rows, unsigned n, size_t n_cols);
+/* Only where the target is aarch64. */
+void rusk_a16_rows_neon(const rusk_a16_row *rows, unsigned n, size_t n_cols);
 /* The fastest for these features (RUSK_CPU_*) among those of this target. */
 rusk_a16_rows rusk_a16_rows_for(uint32_t cpu_mask);
 

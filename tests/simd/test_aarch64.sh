@@ -26,7 +26,8 @@ for source in $sources; do
     objects="$objects $object"
 done
 for test in simd/test_kernel_twins kernel/test_kernels simd/test_codec_twins codec/test_fields \
-    codec/test_raw codec/test_rans; do
+    codec/test_raw codec/test_rans codec/test_a16 simd/test_a16_twins \
+    simd/test_a16_lengths; do
     program=$out/$(basename $test)
     # shellcheck disable=SC2086
     $cc $flags -static tests/$test.c $objects -lm -o "$program" || exit 1
