@@ -181,25 +181,31 @@ static rusk_status check_end(rusk_decoder *d, rusk_error *err) {
     return RUSK_OK;
 }
 
-/* After n rows of a decoder were decoded to `rows`. */
-static rusk_status check_rows(rusk_decoder *d, const rusk_a16_row *rows, unsigned n,
-                              rusk_error *err) {
-    const rusk_a16_tables *t = rusk_a16_of(d->tables);
+static rusk_status check_bytes(const rusk_decoder *d, const rusk_a16_row *rows, unsigned n,
+                               rusk_error *err) {
     for (unsigned i = 0; i < n; i++) {
         const rusk_a16_stream *s = rows[i].stream;
         if (s->next > s->end || s->escape > s->escape_end) {
             bool code = s->next > s->end;
-            return rusk_fail(err, RUSK_FORMAT,
-                             (uint64_t)((code ? s->end : s->escape_end) - d->data),
-                             "%s block, row %u: expected %s bytes, found the end of its stream's",
-                             t->kind.name, d->next_row + i, code ? "code" : "escape");
+            return rusk_fail(
+                err, RUSK_FORMAT, (uint64_t)((code ? s->end : s->escape_end) - d->data),
+                "%s block, row %u: expected %s bytes, found the end of its stream's",
+                rusk_a16_of(d->tables)->kind.name, d->next_row + i, code ? "code" : "escape");
         }
+    }
+    return RUSK_OK;
+}
+
+/* After n rows of a decoder were decoded to `rows`. */
+static rusk_status check_rows(rusk_decoder *d, const rusk_a16_row *rows, unsigned n,
+                              rusk_error *err) {
+    for (unsigned i = 0; i < n; i++) {
         const int8_t *bad = rows[i].cls->edge ? memchr(rows[i].out, 0x80, d->shape.n_cols) : NULL;
         if (bad != NULL) {
-            return rusk_fail(err, RUSK_FORMAT, (uint64_t)(s->next - d->data),
+            return rusk_fail(err, RUSK_FORMAT, (uint64_t)(rows[i].stream->next - d->data),
                              "%s block, row %u, column %td: expected a symbol of -127 to 127, "
                              "found -128",
-                             t->kind.name, d->next_row + i, bad - rows[i].out);
+                             rusk_a16_of(d->tables)->kind.name, d->next_row + i, bad - rows[i].out);
         }
     }
     d->next_row += n;
@@ -231,6 +237,11 @@ static rusk_status decode_rows(rusk_decoder *const *d, unsigned n, uint32_t n_ro
             plan_rows(d[i], n_here, out[i] + r * stride, stride, rows + i * n_here);
         }
         rusk_a16_of(d[0]->tables)->rows(rows, n * n_here, d[0]->shape.n_cols);
+        /* first: where one row's bytes ran out the others may have stopped halfway */
+        for (unsigned i = 0; i < n; i++) {
+            *failed = i;
+            RUSK_TRY(check_bytes(d[i], rows + i * n_here, n_here, err));
+        }
         for (unsigned i = 0; i < n; i++) {
             *failed = i;
             RUSK_TRY(check_rows(d[i], rows + i * n_here, n_here, err));
