@@ -128,12 +128,18 @@ rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *
  * n_rows * n_cols. An upper bound of what decoding gives. */
 rusk_status rusk_block_patch_count(const uint8_t *data, size_t len_bytes,
                                    const rusk_block_shape *shape, size_t *n, rusk_error *err);
+/* Where a patch list is being read. */
+typedef struct rusk_patch_cursor {
+    const uint8_t *next;
+    size_t n_left;
+    uint64_t position; /* of the last patch, plus 1 */
+} rusk_patch_cursor;
+
 /* A stored block being decoded, row after row; like rusk_decoder. */
 typedef struct rusk_block_decoder {
     const rusk_codec *codec;
-    const uint8_t *data, *list; /* the block; its patch list from the next patch but one on */
-    size_t n_patches_left;      /* the next one included: */
-    rusk_patch next;
+    const uint8_t *data; /* the block */
+    rusk_patch_cursor patches;
     rusk_decoder decoder;
 } rusk_block_decoder;
 

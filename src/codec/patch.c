@@ -16,65 +16,33 @@ static uint64_t zigzag(int32_t v) {
 
 /* --- writing -------------------------------------------------------------------------------- */
 
-/* Walks the symbols and the caller's patches together and gives the patches to store, in order. */
-typedef struct patch_walk {
+/* A block on its way in: what its symbols become, and the list that says so. */
+typedef struct patch_writer {
     const rusk_block_shape *shape;
     const int8_t *symbols;
     const int8_t *fold[RUSK_CODEC_CLASSES];
     bool folds[RUSK_CODEC_CLASSES]; /* some symbol to another one */
-    const rusk_patch *given;
-    size_t n_given;
-    uint32_t row, col; /* where to go on */
-    uint64_t n_folded; /* symbols of the patches given so far */
-} patch_walk;
+    const rusk_patch *given, *given_end;
+    int8_t *folded; /* a copy; NULL while no symbol is folded */
+    rusk_strbuf list;
+    uint64_t n_patches, position; /* position: of the last patch, plus 1 */
+    bool too_far;                 /* a delta beyond the limit, folding and the caller's in one */
+} patch_writer;
 
-static bool folds_some(const int8_t *map, const int8_t *symbols, size_t n) {
-    size_t n_folded = 0;
-    for (size_t i = 0; i < n; i++) {
-        n_folded += map[(uint8_t)symbols[i] ^ 0x80] != symbols[i];
+static void put_patch(patch_writer *w, uint64_t position, int32_t delta) {
+    if (delta == 0) { /* folded, and given back by the caller's patch */
+        return;
     }
-    return n_folded > 0;
+    w->too_far |= delta > RUSK_PATCH_MAX_DELTA || delta < -RUSK_PATCH_MAX_DELTA;
+    rusk_strbuf_add_varint(&w->list, position - w->position);
+    rusk_strbuf_add_varint(&w->list, zigzag(delta));
+    w->position = position + 1;
+    w->n_patches++;
 }
 
-/* Most rows have no patch, and are not worth a branch a symbol. */
-static bool is_plain(const patch_walk *w) {
-    unsigned c = w->shape->row_classes[w->row];
-    size_t n_cols = w->shape->n_cols, start = w->row * n_cols;
-    return w->col == 0 && !(w->n_given > 0 && w->given->position < start + n_cols) &&
-           !(w->folds[c] && folds_some(w->fold[c], w->symbols + start, n_cols));
-}
-
-static bool next_patch(patch_walk *w, rusk_patch *patch) {
-    const rusk_block_shape *shape = w->shape;
-    for (; w->row < shape->n_rows; w->row++, w->col = 0) {
-        const int8_t *map = w->fold[shape->row_classes[w->row]];
-        uint32_t start = w->row * shape->n_cols;
-        if (is_plain(w)) {
-            continue;
-        }
-        while (w->col < shape->n_cols) {
-            uint32_t position = start + w->col++;
-            int8_t symbol = w->symbols[position], folded = map[(uint8_t)symbol ^ 0x80];
-            bool outlier = w->n_given > 0 && w->given->position == position;
-            if (folded == symbol && !outlier) {
-                continue;
-            }
-            *patch = (rusk_patch){.position = position, .delta = (int32_t)symbol - folded};
-            w->n_folded += folded != symbol;
-            if (outlier) {
-                patch->delta += w->given->delta;
-                w->given++;
-                w->n_given--;
-            }
-            return true;
-        }
-    }
-    return false;
-}
-
-static rusk_status start_walk(patch_walk *w, const rusk_codec *codec,
-                              const rusk_codec_tables *tables, const rusk_block_shape *shape,
-                              const rusk_patch *patches, size_t n_patches, rusk_error *err) {
+static rusk_status start_writer(patch_writer *w, const rusk_codec *codec,
+                                const rusk_codec_tables *tables, const rusk_block_shape *shape,
+                                const rusk_patch *patches, size_t n_patches, rusk_error *err) {
     uint64_t end = (uint64_t)shape->n_rows * shape->n_cols;
     if (end == 0 || end > UINT32_MAX) {
         return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
@@ -109,51 +77,83 @@ static rusk_status start_walk(patch_walk *w, const rusk_codec *codec,
     return RUSK_OK;
 }
 
-/* Encodes a copy with uncoded symbols folded. */
-static rusk_status encode_folded(const rusk_codec *codec, const rusk_codec_tables *tables,
-                                 const patch_walk *walk, rusk_strbuf *out, rusk_error *err) {
-    const rusk_block_shape *shape = walk->shape;
-    size_t n = (size_t)shape->n_rows * shape->n_cols;
-    int8_t *copy = rusk_alloc_get(out->alloc, RUSK_MEM_SCRATCH, n);
-    if (copy == NULL) {
-        return rusk_fail_memory(err, n, "a block's symbols");
+static bool copy_symbols(patch_writer *w) {
+    size_t n = (size_t)w->shape->n_rows * w->shape->n_cols;
+    w->folded = rusk_alloc_get(w->list.alloc, RUSK_MEM_SCRATCH, n);
+    w->list.failed |= w->folded == NULL;
+    if (w->folded != NULL) {
+        memcpy(w->folded, w->symbols, n);
     }
-    for (size_t i = 0, r = 0; r < shape->n_rows; r++) {
-        const int8_t *map = walk->fold[shape->row_classes[r]];
-        for (size_t end = i + shape->n_cols; i < end; i++) {
-            copy[i] = map[(uint8_t)walk->symbols[i] ^ 0x80];
+    return w->folded != NULL;
+}
+
+/* Patches of n symbols from `start` on, all of one class. */
+static void patch_some(patch_writer *w, const int8_t *map, uint64_t start, size_t n) {
+    for (uint64_t position = start; position < start + n; position++) {
+        int8_t symbol = w->symbols[position], folded = map[(uint8_t)symbol ^ 0x80];
+        int32_t delta = (int32_t)symbol - folded;
+        bool outlier = w->given < w->given_end && w->given->position == position;
+        if (delta == 0 && !outlier) {
+            continue;
+        }
+        if (delta != 0 && (w->folded != NULL || copy_symbols(w))) {
+            w->folded[position] = folded;
+        }
+        put_patch(w, position, delta + (outlier ? w->given->delta : 0));
+        w->given += outlier;
+    }
+}
+
+static bool folds_some(const int8_t *map, const int8_t *symbols, size_t n) {
+    unsigned different = 0;
+    for (size_t i = 0; i < n; i++) {
+        different |= (unsigned)(map[(uint8_t)symbols[i] ^ 0x80] ^ symbols[i]);
+    }
+    return different != 0;
+}
+
+/* Most runs of symbols have no patch, and are not worth a branch a symbol. */
+static void patch_row(patch_writer *w, size_t row) {
+    enum { RUN = 64 };
+    unsigned c = w->shape->row_classes[row];
+    uint64_t start = (uint64_t)row * w->shape->n_cols, end = start + w->shape->n_cols;
+    for (; start < end; start += RUN) {
+        size_t n = (size_t)RUSK_MIN(end - start, (uint64_t)RUN);
+        if ((w->given < w->given_end && w->given->position < start + n) ||
+            (w->folds[c] && folds_some(w->fold[c], w->symbols + start, n))) {
+            patch_some(w, w->fold[c], start, n);
         }
     }
-    rusk_status status = codec->encode(tables, shape, copy, out, err);
-    rusk_alloc_put(out->alloc, copy);
-    return status;
 }
 
 rusk_status rusk_block_encode(const rusk_codec *codec, const rusk_codec_tables *tables,
                               const rusk_block_shape *shape, const int8_t *symbols,
                               const rusk_patch *patches, size_t n_patches, rusk_strbuf *out,
                               rusk_error *err) {
-    patch_walk start = {.shape = shape, .symbols = symbols, .given = patches, .n_given = n_patches};
-    RUSK_TRY(start_walk(&start, codec, tables, shape, patches, n_patches, err));
-    patch_walk walk = start;
-    rusk_patch patch;
-    uint64_t n = 0, expected = 0;
-    while (next_patch(&walk, &patch)) {
-        n++;
+    patch_writer w = {.shape = shape, .symbols = symbols};
+    RUSK_TRY(start_writer(&w, codec, tables, shape, patches, n_patches, err));
+    w.given = patches;
+    w.given_end = n_patches > 0 ? patches + n_patches : patches;
+    rusk_strbuf_init(&w.list, out->alloc, RUSK_MEM_SCRATCH);
+    for (size_t r = 0; r < shape->n_rows; r++) {
+        patch_row(&w, r);
     }
-    bool any_folded = walk.n_folded > 0;
-    rusk_strbuf_add_varint(out, n);
-    walk = start;
-    while (next_patch(&walk, &patch)) {
-        rusk_strbuf_add_varint(out, patch.position - expected);
-        rusk_strbuf_add_varint(out, zigzag(patch.delta));
-        expected = (uint64_t)patch.position + 1;
+    rusk_strbuf_add_varint(out, w.n_patches);
+    rusk_strbuf_add(out, w.list.data, w.list.len_bytes);
+    rusk_status status = RUSK_OK;
+    if (w.list.failed || out->failed) {
+        status = rusk_fail_memory(err, w.list.len_bytes, "a block's symbols and patches");
+    } else if (w.too_far) {
+        status = rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                           "block: expected patches within +-%d of the symbols coded, found one "
+                           "farther away",
+                           RUSK_PATCH_MAX_DELTA);
+    } else {
+        status = codec->encode(tables, shape, w.folded != NULL ? w.folded : symbols, out, err);
     }
-    if (out->failed) {
-        return rusk_fail_memory(err, (size_t)n, "patch list");
-    }
-    return any_folded ? encode_folded(codec, tables, &start, out, err)
-                      : codec->encode(tables, shape, symbols, out, err);
+    rusk_alloc_put(out->alloc, w.folded);
+    rusk_strbuf_finish(&w.list);
+    return status;
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -194,24 +194,49 @@ static const uint8_t *skip_varints(const uint8_t *at, const uint8_t *end, uint64
     return n == 0 ? at : NULL;
 }
 
-/* Reads the patch after d->next, whose position + 1 is `from`. */
-static rusk_status read_patch(rusk_block_decoder *d, uint64_t from, rusk_error *err) {
-    const rusk_block_shape *shape = &d->decoder.shape;
-    rusk_reader in = rusk_reader_over(d->list, (size_t)(d->decoder.data - d->list));
-    uint64_t left = (uint64_t)shape->n_rows * shape->n_cols - from;
-    uint64_t gap = rusk_reader_varint(&in), coded = rusk_reader_varint(&in);
-    d->list += in.pos;
-    if (!rusk_reader_ok(&in) || gap >= left || coded == 0 ||
-        coded > (uint64_t)2 * RUSK_PATCH_MAX_DELTA) {
-        return rusk_fail(err, RUSK_FORMAT, (uint64_t)(d->list - d->data),
-                         "patch list: expected a gap below %llu and a delta within +-%d but 0, "
-                         "found gap %llu, coded delta %llu",
-                         (unsigned long long)left, RUSK_PATCH_MAX_DELTA, (unsigned long long)gap,
-                         (unsigned long long)coded);
+/* The varint at *at, of which the list has all bytes. Most are one byte long. */
+static inline uint64_t take_varint(const uint8_t **at, const uint8_t *end, bool *bad) {
+    if (**at < 0x80) {
+        return *(*at)++;
     }
-    d->next.position = (uint32_t)(from + gap);
-    d->next.delta = (coded & 1) != 0 ? -(int32_t)((coded + 1) / 2) : (int32_t)(coded / 2);
-    return RUSK_OK;
+    rusk_reader in = rusk_reader_over(*at, (size_t)(end - *at));
+    uint64_t v = rusk_reader_varint(&in);
+    *at += in.pos;
+    *bad |= !rusk_reader_ok(&in);
+    return v;
+}
+
+/* Reads a patch and moves the cursor past it. */
+static inline bool take_patch(rusk_patch_cursor *c, const uint8_t *list_end, uint64_t block_end,
+                              rusk_patch *patch) {
+    bool bad = false;
+    uint64_t gap = take_varint(&c->next, list_end, &bad);
+    if (bad || gap >= block_end - c->position) {
+        return false;
+    }
+    uint64_t coded = take_varint(&c->next, list_end, &bad);
+    if (bad || coded == 0 || coded > (uint64_t)2 * RUSK_PATCH_MAX_DELTA) {
+        return false;
+    }
+    patch->position = (uint32_t)(c->position + gap);
+    patch->delta = (int32_t)((uint32_t)coded >> 1 ^ (0 - ((uint32_t)coded & 1)));
+    c->position += gap + 1;
+    c->n_left--;
+    return true;
+}
+
+static rusk_status fail_patch(const rusk_block_decoder *d, const rusk_patch_cursor *c,
+                              rusk_error *err) {
+    const rusk_block_shape *shape = &d->decoder.shape;
+    rusk_reader in = rusk_reader_over(d->data, (size_t)(d->decoder.data - d->data));
+    in.pos = (size_t)(c->next - d->data);
+    uint64_t left = (uint64_t)shape->n_rows * shape->n_cols - c->position;
+    uint64_t gap = rusk_reader_varint(&in), coded = rusk_reader_varint(&in);
+    return rusk_fail(err, RUSK_FORMAT, in.pos,
+                     "patch list: expected a gap below %llu and a delta within +-%d but 0, "
+                     "found gap %llu, coded delta %llu",
+                     (unsigned long long)left, RUSK_PATCH_MAX_DELTA, (unsigned long long)gap,
+                     (unsigned long long)coded);
 }
 
 /* An error in the payload, its offset in the block. */
@@ -236,9 +261,8 @@ rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
     RUSK_TRY(read_count(&in, shape, &count, err));
     d->codec = codec;
     d->data = data;
-    d->list = data + in.pos;
-    d->n_patches_left = (size_t)count;
-    const uint8_t *payload = skip_varints(d->list, data + len_bytes, 2 * count);
+    d->patches = (rusk_patch_cursor){.next = data + in.pos, .n_left = (size_t)count};
+    const uint8_t *payload = skip_varints(d->patches.next, data + len_bytes, 2 * count);
     if (payload == NULL) {
         return rusk_fail(err, RUSK_FORMAT, len_bytes,
                          "patch list: expected %llu patches, found the block's end",
@@ -250,35 +274,43 @@ rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
         d->decoder.data = payload;
         return fail_inside(d, status, &inner, err);
     }
-    return count > 0 ? read_patch(d, 0, err) : RUSK_OK;
+    return RUSK_OK;
 }
 
 /* Adds what stays within -127..127 to the last n_rows rows decoded and gives the rest. How a codec
  * split an outlier into symbol and patch depends on which symbols it folds; what comes out does
- * not, so that the bits of a product do not, either. */
+ * not, so that the bits of a product do not, either.
+ *
+ * What changes is held in locals: a store to int8_t could mean any of it. */
 static rusk_status apply_patches(rusk_block_decoder *d, uint32_t n_rows, int8_t *out, size_t stride,
                                  rusk_patch *patches, size_t *n_patches, rusk_error *err) {
-    uint32_t n_cols = d->decoder.shape.n_cols;
-    uint64_t first = (uint64_t)(d->decoder.next_row - n_rows) * n_cols, row_start = first;
-    uint64_t end = first + (uint64_t)n_rows * n_cols;
-    while (d->n_patches_left > 0 && d->next.position < end) {
-        rusk_patch patch = d->next;
-        while (patch.position - row_start >= n_cols) { /* rows are few, divisions slow */
+    const uint8_t *list_end = d->decoder.data;
+    uint64_t n_cols = d->decoder.shape.n_cols, block_end = d->decoder.shape.n_rows * n_cols;
+    uint64_t first = (d->decoder.next_row - n_rows) * n_cols, row_start = first;
+    uint64_t end = first + n_rows * n_cols;
+    rusk_patch_cursor now = d->patches, after = now;
+    rusk_patch *to = patches, patch;
+    for (; now.n_left > 0; now = after) {
+        if (!take_patch(&after, list_end, block_end, &patch)) {
+            return fail_patch(d, &now, err);
+        }
+        if (patch.position >= end) {
+            break;
+        }
+        for (; patch.position - row_start >= n_cols; out += stride) { /* quicker than to divide */
             row_start += n_cols;
-            out += stride;
         }
         int8_t *at = out + (patch.position - row_start);
         int32_t value = *at + patch.delta;
         int32_t symbol = RUSK_MAX(RUSK_MIN(value, RUSK_CODEC_MAX_SYMBOL), -RUSK_CODEC_MAX_SYMBOL);
         *at = (int8_t)symbol;
         if (symbol != value) {
-            patches[(*n_patches)++] = (rusk_patch){.position = (uint32_t)(patch.position - first),
-                                                   .delta = value - symbol};
-        }
-        if (--d->n_patches_left > 0) {
-            RUSK_TRY(read_patch(d, (uint64_t)patch.position + 1, err));
+            *to++ = (rusk_patch){.position = (uint32_t)(patch.position - first),
+                                 .delta = value - symbol};
         }
     }
+    d->patches = now;
+    *n_patches = (size_t)(to - patches);
     return RUSK_OK;
 }
 

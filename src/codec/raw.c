@@ -25,9 +25,15 @@ static const raw_tables *raw_of(const rusk_codec_tables *tables) {
 
 /* --- tables --------------------------------------------------------------------------------- */
 
+/* A patch's price when a width is chosen. It takes 24 bits, but also 3 ns where a symbol takes
+ * 0.015: one in 200 doubles the time. At four times the bits, what is coded grows by 0 to 8 %
+ * (Gaussians), up to 18 % where tails are heavy, and decodes 1.3 to 7 times as fast. Who wants
+ * fewest bytes takes another codec. */
+#define PATCH_PRICE_BITS (4 * RUSK_PATCH_COST_BITS)
+
 typedef struct raw_choice {
     unsigned width, lowest;
-    double bits; /* symbols and patches of what lies outside */
+    double price, bits; /* symbols and patches: at their price, and as coded */
 } raw_choice;
 
 /* The window of 2^width indexes that holds most symbols. Index 0 (symbol -128) is never one, but
@@ -44,6 +50,7 @@ static raw_choice best_window(const uint64_t *count, uint64_t total, unsigned wi
             best.lowest = s + 1 - span;
         }
     }
+    best.price = (double)total * width + (double)(total - most) * PATCH_PRICE_BITS;
     best.bits = (double)total * width + (double)(total - most) * RUSK_PATCH_COST_BITS;
     return best;
 }
@@ -57,7 +64,7 @@ static raw_choice choose(const uint64_t *count) {
     }
     for (unsigned width = 1; width <= MAX_WIDTH && total > 0; width++) {
         raw_choice c = best_window(count, total, width);
-        best = width == 1 || c.bits < best.bits ? c : best;
+        best = width == 1 || c.price < best.price ? c : best;
     }
     return best;
 }
@@ -174,14 +181,14 @@ static rusk_status payload_bytes(const raw_tables *t, const rusk_block_shape *sh
 static rusk_status put_piece(const raw_tables *t, unsigned c, const int8_t *symbols, size_t n,
                              size_t row, size_t col, rusk_strbuf *out, rusk_error *err) {
     uint8_t codes[PIECE], bytes[PIECE];
-    bool folds = false;
+    unsigned lowest = t->lowest[c], most = (1U << t->width[c]) - 1, bad = 0;
     for (size_t i = 0; i < n; i++) {
-        unsigned index = (uint8_t)symbols[i] ^ 0x80U;
-        folds |= t->fold[c][index] != symbols[i];
-        codes[i] = (uint8_t)(index - t->lowest[c]);
+        uint8_t code = (uint8_t)(((uint8_t)symbols[i] ^ 0x80U) - lowest);
+        bad |= (unsigned)(code > most) | (unsigned)(symbols[i] == INT8_MIN);
+        codes[i] = code;
     }
-    for (size_t i = 0; i < n && folds; i++) {
-        if (t->fold[c][(uint8_t)symbols[i] ^ 0x80U] != symbols[i]) {
+    for (size_t i = 0; i < n && bad != 0; i++) {
+        if (codes[i] > most || symbols[i] == INT8_MIN) {
             return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
                              "row %zu, column %zu: expected a symbol with a code, found %d", row,
                              col + i, symbols[i]);
@@ -195,7 +202,7 @@ static rusk_status put_piece(const raw_tables *t, unsigned c, const int8_t *symb
 static rusk_status encode(const rusk_codec_tables *tables, const rusk_block_shape *shape,
                           const int8_t *symbols, rusk_strbuf *out, rusk_error *err) {
     const raw_tables *t = raw_of(tables);
-    uint64_t n_bytes;
+    uint64_t n_bytes = 0;
     if (shape->n_rows == 0 || shape->n_cols == 0) {
         return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
                          "block: expected at least one row and column, found %u x %u",
@@ -223,7 +230,7 @@ static raw_state *state_of(rusk_decoder *d) {
 static rusk_status begin(rusk_decoder *d, const rusk_codec_tables *tables,
                          const rusk_block_shape *shape, const uint8_t *data, size_t len_bytes,
                          rusk_error *err) {
-    uint64_t need;
+    uint64_t need = 0;
     RUSK_TRY(rusk_decoder_init(d, tables, shape, data, len_bytes, err));
     RUSK_TRY(payload_bytes(raw_of(tables), shape, RUSK_FORMAT, &need, err));
     if (need != len_bytes) {

@@ -90,6 +90,89 @@ TEST(bad_lists_are_refused) {
     rusk_codec_find("raw")->close_tables(f.tables);
 }
 
+/* Positions far apart and close together, in pieces of a row; gaps of one, two and three bytes. */
+TEST(gaps_of_any_length) {
+    enum { ROWS = 3, COLS = 20000 };
+    static const uint32_t AT[] = {0, 1, 128, 129, 258, 20000, 39999, 40000, 59999};
+    static const uint8_t BLOB[] = {1, 0, 1, 125};
+    static const uint8_t NO_CLASSES[ROWS];
+    static int8_t symbols[ROWS * COLS], out[COLS];
+    rusk_block_shape shape = {.n_rows = ROWS, .n_cols = COLS, .row_classes = NO_CLASSES};
+    rusk_patch given[RUSK_COUNT(AT)], patches[RUSK_COUNT(AT)], *to = patches;
+    const rusk_codec *codec = rusk_codec_find("raw");
+    rusk_codec_tables *tables;
+    rusk_alloc alloc;
+    rusk_strbuf data;
+    rusk_error err;
+    rusk_alloc_init(&alloc, NULL);
+    rusk_strbuf_init(&data, &alloc, RUSK_MEM_WEIGHTS);
+    CHECK_OK(codec->open_tables(&tables, &alloc, BLOB, sizeof BLOB, &err), &err);
+    memset(symbols, -3, sizeof symbols);
+    for (size_t i = 0; i < RUSK_COUNT(AT); i++) {
+        given[i] = (rusk_patch){AT[i], i % 2 == 0 ? 1000 : 7};
+    }
+    symbols[129] = 4; /* folded to -2, which the patch of 7 makes 13 */
+    CHECK_OK(rusk_block_encode(codec, tables, &shape, symbols, given, RUSK_COUNT(AT), &data, &err),
+             &err);
+    size_t len = data.len_bytes, n_seen = 0, n;
+    for (size_t i = 0; i < RUSK_CODEC_OVERREAD; i++) {
+        rusk_strbuf_add_u8(&data, 0xFF);
+    }
+    rusk_block_decoder decoder, *d = &decoder;
+    CHECK_OK(rusk_block_begin(d, codec, tables, &shape, (const uint8_t *)data.data, len, &err),
+             &err);
+    for (uint32_t row = 0; row < ROWS; row++) {
+        int8_t *row_out = out;
+        unsigned failed;
+        CHECK_OK(rusk_block_rows(&d, 1, 1, &row_out, COLS, &to, &n, &failed, &err), &err);
+        for (size_t i = 0; i < n; i++, n_seen += 2) { /* -3 + 1000 comes out as 127 + 870 */
+            CHECK(n_seen < RUSK_COUNT(AT));
+            CHECK_EQ(patches[i].position + row * COLS, AT[n_seen]);
+            CHECK_EQ(patches[i].delta, 870);
+        }
+        for (uint32_t i = 0, k = 0; i < COLS; i++) {
+            int expected = symbols[row * COLS + i];
+            for (k = 0; k < RUSK_COUNT(AT) && AT[k] != row * COLS + i; k++) {
+            }
+            expected += k < RUSK_COUNT(AT) ? given[k].delta : 0;
+            CHECK_EQ(out[i], RUSK_MIN(expected, 127));
+        }
+    }
+    CHECK_EQ(n_seen, RUSK_COUNT(AT) + 1);
+    codec->close_tables(tables);
+    rusk_strbuf_finish(&data);
+}
+
+TEST(folding_and_a_patch_add_up) {
+    static const uint8_t BLOB[] = {1, 0, 1, 125};
+    static const uint8_t ONE_CLASS[1];
+    static const rusk_patch UNDONE = {1, -7};
+    int8_t symbols[2] = {-3, 5}, out[2];
+    uint8_t data[64 + RUSK_CODEC_OVERREAD] = {0};
+    rusk_block_shape shape = {.n_rows = 1, .n_cols = 2, .row_classes = ONE_CLASS};
+    const rusk_codec *codec = rusk_codec_find("raw");
+    rusk_codec_tables *tables;
+    rusk_alloc alloc;
+    rusk_strbuf coded;
+    rusk_error err;
+    size_t n;
+    rusk_alloc_init(&alloc, NULL);
+    rusk_strbuf_init(&coded, &alloc, RUSK_MEM_WEIGHTS);
+    CHECK_OK(codec->open_tables(&tables, &alloc, BLOB, sizeof BLOB, &err), &err);
+    CHECK_OK(rusk_block_encode(codec, tables, &shape, symbols, &UNDONE, 1, &coded, &err), &err);
+    CHECK_EQ(coded.len_bytes, 9);
+    memcpy(data, coded.data, coded.len_bytes);
+    CHECK_OK(
+        rusk_block_decode(codec, tables, &shape, data, coded.len_bytes, out, 2, NULL, &n, &err),
+        &err);
+    CHECK_EQ(out[1], -2);
+    static const rusk_patch FAR = {1, RUSK_PATCH_MAX_DELTA};
+    CHECK_FAILS(rusk_block_encode(codec, tables, &shape, symbols, &FAR, 1, &coded, &err),
+                RUSK_INVALID_ARGUMENT, &err, "found one farther away");
+    codec->close_tables(tables);
+    rusk_strbuf_finish(&coded);
+}
+
 TEST(payload_errors_tell_their_offset_in_the_block) {
     static const uint8_t LIST[] = {1, 0, 2};
     fixture f;
@@ -133,5 +216,6 @@ TEST(block_rows_are_even_and_bounded) {
 }
 
 TEST_MAIN(CASE(count_is_bounded_by_bytes_and_symbols), CASE(patches_inside_the_range_are_applied),
-          CASE(bad_lists_are_refused), CASE(payload_errors_tell_their_offset_in_the_block),
-          CASE(registry), CASE(block_rows_are_even_and_bounded))
+          CASE(bad_lists_are_refused), CASE(gaps_of_any_length), CASE(folding_and_a_patch_add_up),
+          CASE(payload_errors_tell_their_offset_in_the_block), CASE(registry),
+          CASE(block_rows_are_even_and_bounded))

@@ -62,7 +62,7 @@ void codec_case_init(codec_case *c, rusk_rng *rng, uint32_t n_rows, uint32_t n_c
             row[i] = draw(rng, kind[k], sigma[k]);
             if ((row[i] == 127 || row[i] == -127) && rusk_rng_below(rng, 2) == 0) {
                 int32_t far = (int32_t)rusk_rng_below(
-                    rng, rusk_rng_below(rng, 2) ? 100 : RUSK_PATCH_MAX_DELTA);
+                    rng, rusk_rng_below(rng, 2) ? 100 : RUSK_PATCH_MAX_DELTA - 256);
                 c->patches[c->n_patches++] = (rusk_patch){.position = (uint32_t)(r * n_cols + i),
                                                           .delta = row[i] > 0 ? far + 1 : -far - 1};
             }
