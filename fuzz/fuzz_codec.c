@@ -61,22 +61,21 @@ static void check_twins(const rusk_codec_tables *tables, const rusk_block_shape 
     expect(plain == fast && memcmp(symbols, again, n) == 0);
 }
 
-/* The a16 family: the fastest variant and the plain one say the same of a block. */
+/* The a16 family: the fastest variant and the plain one agree on whether a block is sound. In which
+ * row they find that it is not may differ: streams decoded together stop where one runs out. */
 static void check_a16_twins(const rusk_codec *codec, rusk_codec_tables *tables,
                             const rusk_block_shape *shape, const uint8_t *data, size_t len) {
     rusk_a16_tables *t = (rusk_a16_tables *)tables;
     rusk_a16_rows fastest = t->rows;
     size_t n_patches;
-    rusk_error fast, plain;
     rusk_status status = rusk_block_decode(codec, tables, shape, data, len, symbols, shape->n_cols,
-                                           patches, &n_patches, &fast);
+                                           patches, &n_patches, NULL);
     t->rows = rusk_a16_rows_ref;
     expect(rusk_block_decode(codec, tables, shape, data, len, again, shape->n_cols, patches_again,
-                             &n_patches, &plain) == status);
+                             &n_patches, NULL) == status);
     t->rows = fastest;
     size_t n = (size_t)shape->n_rows * shape->n_cols;
-    expect(status == RUSK_OK ? memcmp(symbols, again, n) == 0
-                             : strcmp(fast.message, plain.message) == 0);
+    expect(status != RUSK_OK || memcmp(symbols, again, n) == 0);
 }
 
 /* Whatever the bytes, taken as fields of each width. */
