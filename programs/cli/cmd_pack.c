@@ -29,7 +29,8 @@ static int parse(int argc, char **argv, pack_options *o) {
         {"--size", "SIZE", "largest size of the file, instead of --bits", CLI_BYTES, &o->size_bytes,
          0, 0, NULL},
         {"--quantizer", "NAME", "uniform (default)", CLI_TEXT, &o->quantizer, 0, 0, NULL},
-        {"--codec", "NAME", "rans (default) or raw", CLI_TEXT, &o->codec, 0, 0, NULL},
+        {"--codec", "NAME", "rans (default), raw, a16, a16r or a16x2", CLI_TEXT, &o->codec, 0, 0,
+         NULL},
         CLI_THREADS_OPTION(o->n_threads),
         {"--json", NULL, "the report as JSON", CLI_FLAG, &o->json, 0, 0, NULL},
     };

@@ -197,22 +197,36 @@ static void try_fold(const singles *s, unsigned base, unsigned low_bits, choice 
     }
 }
 
+/* A window of zones about the median, moved up by `shift`. */
+static void try_window(const singles *s, unsigned low_bits, int shift, choice *best) {
+    int width = 1 << low_bits, base = (int)s->median - (N / 2) * width + shift;
+    while (base < 0) { /* what lies below has no symbols */
+        base += width;
+    }
+    base = RUSK_MIN(base, RUSK_CODEC_ALPHABET - width);
+    try_escape(s, (unsigned)base, low_bits, best);
+    try_fold(s, (unsigned)base, low_bits, best);
+}
+
+/* Every number of low bits with the window in the middle; then windows up to a zone aside for those
+ * that came within 3 %, as moving the window wins less. */
 static choice choose_single(const logs *l, const uint64_t count[RUSK_CODEC_ALPHABET],
                             unsigned most_low_bits) {
     singles s;
-    choice best = {.bits = INFINITY};
+    choice best = {.bits = INFINITY}, middle[RUSK_A16_MAX_LOW + 1];
     singles_init(&s, l, count);
-    for (unsigned r = 0; r <= most_low_bits && best.bits > (double)(s.total * r); r++) {
-        int width = 1 << r, centre = (int)s.median - (N / 2) * width;
-        int stride = RUSK_MAX(width / 8, 1);
-        for (int shift = -width; shift <= width; shift += stride) {
-            int base = centre + shift;
-            while (base < 0) { /* what lies below has no symbols */
-                base += width;
-            }
-            base = RUSK_MIN(base, RUSK_CODEC_ALPHABET - width);
-            try_escape(&s, (unsigned)base, r, &best);
-            try_fold(&s, (unsigned)base, r, &best);
+    for (unsigned r = 0; r <= most_low_bits; r++) {
+        middle[r].bits = INFINITY;
+        if (best.bits > (double)(s.total * r)) {
+            try_window(&s, r, 0, &middle[r]);
+            keep_cheaper(&best, &middle[r]);
+        }
+    }
+    double most = best.bits * 1.03;
+    for (unsigned r = 0; r <= most_low_bits; r++) {
+        int width = 1 << r, stride = RUSK_MAX(width / 8, 1);
+        for (int shift = -width; shift <= width && middle[r].bits <= most; shift += stride) {
+            try_window(&s, r, shift, &best);
         }
     }
     return best;
