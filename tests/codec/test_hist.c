@@ -69,6 +69,43 @@ TEST(normalization_is_optimal) {
     }
 }
 
+/* Any number of symbols and any sum, with a table of steps or without: the same optimum. */
+TEST(fits_are_optimal_for_any_sum) {
+    rusk_rng rng = rusk_rng_seed(test_seed());
+    double step[257] = {0};
+    for (unsigned f = 1; f <= 256; f++) {
+        step[f] = log2((f + 1.0) / f);
+    }
+    for (int repeat = 0; repeat < 300; repeat++) {
+        uint64_t count[16] = {1, 1};
+        uint16_t freq[16], computed[16];
+        size_t n = 2 + (size_t)rusk_rng_below(&rng, 15);
+        unsigned sum = 16 + (unsigned)rusk_rng_below(&rng, 241), total = 0;
+        for (size_t i = 0; i < n; i++) {
+            count[i] += rusk_rng_below(&rng, 1ULL << (1 + repeat % 40));
+        }
+        rusk_freq_fit(count, n, sum, step, freq);
+        rusk_freq_fit(count, n, sum, NULL, computed);
+        double cost[2] = {0, 0};
+        for (size_t i = 0; i < n; i++) {
+            CHECK((freq[i] > 0) == (count[i] > 0));
+            total += freq[i];
+            cost[0] -= count[i] > 0 ? (double)count[i] * log2(freq[i]) : 0;
+            cost[1] -= count[i] > 0 ? (double)count[i] * log2(computed[i]) : 0;
+        }
+        CHECK_EQ(total, sum);
+        CHECK_NEAR(cost[0], cost[1], 1e-9 * fabs(cost[1]));
+        for (size_t a = 0; a < n; a++) { /* no unit is better off elsewhere */
+            for (size_t b = 0; b < n; b++) {
+                if (count[a] > 0 && freq[b] > 1) {
+                    CHECK((double)count[a] * step[freq[a]] <=
+                          (double)count[b] * step[freq[b] - 1] * (1 + 1e-9) + (a == b ? 1e18 : 0));
+                }
+            }
+        }
+    }
+}
+
 TEST(one_symbol_gets_a_neighbour) {
     for (size_t s = 1; s < 256; s++) {
         uint64_t count[256] = {0};
@@ -113,5 +150,5 @@ TEST(fold_map_takes_the_nearest) {
 }
 
 TEST_MAIN(CASE(logarithm_is_accurate), CASE(counts_and_entropy), CASE(normalization_is_optimal),
-          CASE(one_symbol_gets_a_neighbour), CASE(rare_symbols_are_folded_where_it_pays),
-          CASE(fold_map_takes_the_nearest))
+          CASE(fits_are_optimal_for_any_sum), CASE(one_symbol_gets_a_neighbour),
+          CASE(rare_symbols_are_folded_where_it_pays), CASE(fold_map_takes_the_nearest))
