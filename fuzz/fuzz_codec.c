@@ -221,8 +221,8 @@ static size_t make_seed(size_t index, uint8_t *buf, size_t cap_bytes) {
 
 /* Made once: coding costs more than most inputs do. */
 size_t fuzz_seed(size_t index, uint8_t *buf, size_t cap_bytes) {
-    static uint8_t made[16][1 << 16];
-    static size_t len_bytes[16];
+    static uint8_t made[32][1 << 16];
+    static size_t len_bytes[32];
     if (index >= RUSK_COUNT(made)) {
         return make_seed(index, buf, cap_bytes);
     }

@@ -1,6 +1,6 @@
 /* fuzz_model.c - hostile model files through everything: open, one token, one choice.
  *
- * Seeds are tiny models of every architecture, as GGUF and packed. In half of the mutations of a
+ * Seeds are tiny models of every architecture, as GGUF and packed by every codec. In half of the mutations of a
  * .rusk file the checksums are recomputed, so that they reach the code behind. In the other half a
  * stronger property holds and is checked: a file that opens and runs gives the very logits of its
  * seed, because a block whose checksum is wrong is never accepted. */
@@ -149,8 +149,12 @@ static void add_seed(const char *path, bool packed) {
 
 static void make_seeds(void) {
     static const struct {
-        const char *arch, *tokenizer, *type;
-    } KINDS[] = {{"llama", "bpe", "Q4_0"}, {"qwen2", "bpe", "F32"}, {"gemma3", "spm", "F16"}};
+        const char *arch, *tokenizer, *type, *codec;
+    } KINDS[] = {{"llama", "bpe", "Q4_0", "rans"},
+                 {"qwen2", "bpe", "F32", "a16r"},
+                 {"gemma3", "spm", "F16", "raw"},
+                 {"llama", "bpe", "F32", "a16"},
+                 {"qwen2", "bpe", "F16", "a16x2"}};
     rusk_alloc alloc;
     rusk_error err;
     rusk_alloc_init(&alloc, NULL);
@@ -169,6 +173,7 @@ static void make_seeds(void) {
         o.n_ff = 32;
         rusk_pack_options_default(&po);
         po.bits = 16;
+        po.codec = KINDS[i].codec;
         po.n_threads = 1;
         if (tiny_model_write(gguf, &o, &alloc, &err) != RUSK_OK ||
             rusk_pack(gguf, packed, &po, NULL, &err) != RUSK_OK) {
