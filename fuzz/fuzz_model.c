@@ -1,9 +1,9 @@
 /* fuzz_model.c - hostile model files through everything: open, one token, one choice.
  *
- * Seeds are tiny models of every architecture, as GGUF and packed by every codec. In half of the mutations of a
- * .rusk file the checksums are recomputed, so that they reach the code behind. In the other half a
- * stronger property holds and is checked: a file that opens and runs gives the very logits of its
- * seed, because a block whose checksum is wrong is never accepted. */
+ * Seeds are tiny models of every architecture, as GGUF and packed by every codec. In half of the
+ * mutations of a .rusk file the checksums are recomputed, so that they reach the code behind. In
+ * the other half a stronger property holds and is checked: a file that opens and runs gives the
+ * very logits of its seed, because a block whose checksum is wrong is never accepted. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

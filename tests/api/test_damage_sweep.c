@@ -1,6 +1,7 @@
 /* Damaged .rusk files of every codec through the public interface: a byte changed anywhere is told,
- * or does not matter. Where it lies in a block the message names tensor, block and offset. Where the
- * checksums were made right again nothing crashes, and what a decoder finds wrong names the block. */
+ * or does not matter. Where it lies in a block the message names tensor, block and offset. Where
+ * the checksums were made right again nothing crashes, and what a decoder finds wrong names the
+ * block. */
 #include <stdio.h>
 #include <stdlib.h>
 
