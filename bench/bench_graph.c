@@ -1,7 +1,7 @@
 /* bench_graph.c - speed of the forward pass: prefill and single-token decode of a model file, JSON
  * lines on stdout.
  *
- *     bench_graph MODEL [--threads N] [--prompt N] [--tokens N] [--f32] [--mask N]
+ *     bench_graph MODEL [--threads N] [--prompt N] [--tokens N] [--f32] [--mask N] [--codec NAME]
  *
  * Weights come from runtime/ as in a real run, the cache is a plain one. Prefill wants the logits
  * of its last token; decode continues from there. Best of three. */
@@ -20,7 +20,7 @@
 enum { REPEATS = 3, MAX_PROMPT = 4096, PAGE_POSITIONS = 256 };
 
 typedef struct options {
-    const char *path;
+    const char *path, *codec; /* codec NULL: everything decoded */
     uint32_t n_prompt, n_tokens, mask;
     unsigned n_threads;
     bool f32;
@@ -75,7 +75,13 @@ static rusk_status start(engine *e, const options *o, rusk_error *err) {
     }
     RUSK_TRY(rusk_model_map(&e->desc, e->source, e->map, err));
     RUSK_TRY(rusk_pool_create(&e->pool, a, o->n_threads, err));
-    const rusk_weights_options weights = {.budget_bytes = UINT64_MAX};
+    const rusk_weights_options weights = {.codec =
+                                              o->codec != NULL ? rusk_codec_find(o->codec) : NULL,
+                                          .budget_bytes = o->codec != NULL ? 0 : UINT64_MAX};
+    if (o->codec != NULL && weights.codec == NULL) {
+        return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                         "expected a codec of this library, found '%s'", o->codec);
+    }
     RUSK_TRY(
         rusk_weights_load(&e->weights, a, e->source, &e->desc, e->map, &weights, e->pool, err));
     RUSK_TRY(rusk_weights_reader_create(&e->reader, a, e->weights, rusk_pool_size(e->pool), err));
@@ -126,6 +132,8 @@ static bool parse(options *o, int argc, char **argv) {
             o->f32 = true;
         } else if (i + 1 == argc) {
             return false;
+        } else if (strcmp(argv[i], "--codec") == 0) {
+            o->codec = argv[++i];
         } else {
             const uint32_t value = (uint32_t)strtoul(argv[i + 1], NULL, 0);
             if (strcmp(argv[i], "--threads") == 0) {
@@ -152,7 +160,7 @@ int main(int argc, char **argv) {
     stopwatch prefill = {1e9, 1e9}, decode = {1e9, 1e9};
     if (!parse(&o, argc, argv)) {
         (void)fputs("usage: bench_graph MODEL [--threads N] [--prompt N] [--tokens N] [--f32] "
-                    "[--mask N]\n",
+                    "[--mask N] [--codec NAME]\n",
                     stderr);
         return 2;
     }

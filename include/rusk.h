@@ -204,12 +204,24 @@ typedef struct rusk_model rusk_model;
 typedef struct rusk_model_options {
     size_t struct_size;
     const rusk_allocator *allocator; /* NULL: malloc/free; must outlive the model */
-    /* Resident bytes that weights may take; 0: 1.3 x the file + 64 MB. Tensors that do not fit
-     * decoded stay entropy-coded and are decoded as they are used. */
+    /* Resident bytes that weights should take; 0: what `codec` says. Tensors of a .rusk file that
+     * do not fit decoded stay coded and are decoded as they are used; what is coded or stored stays
+     * in memory in any case (rusk_model_info.weights_bytes is what it came to). */
     uint64_t weights_bytes;
     uint32_t n_threads; /* for loading; 0: all CPUs this process may use */
     bool vocab_only;    /* tokenizer and metadata only; a context cannot be created */
+    /* The form in memory of a .rusk file's tensors. Every form gives the same bits.
+     *   NULL           as the file codes them; decoded as far as weights_bytes (0: 1.3 x the file +
+     *                  64 MB) allows
+     *   "raw"          decoded, a byte a weight, as far as weights_bytes (0: all) allows
+     *   another name   coded so (rusk_codec_name), transcoded where the file is not; decoded as far
+     *                  as weights_bytes (0: none) allows
+     * The tensors of a GGUF stay as they are stored. */
+    const char *codec;
 } rusk_model_options;
+
+/* Name of a codec of this library, 0 ..; NULL at the end. */
+RUSK_API const char *rusk_codec_name(size_t index);
 
 typedef struct rusk_model_info {
     const char *architecture;
@@ -218,14 +230,20 @@ typedef struct rusk_model_info {
     uint32_t n_ctx_train;
     uint64_t n_parameters; /* a tied tensor counts once */
     uint64_t file_bytes;
-    uint64_t weights_bytes; /* resident bytes of weights */
+    uint64_t weights_bytes;        /* resident bytes of weights, the sum of the next four: */
+    uint64_t weights_stored_bytes; /* as a GGUF has them */
+    uint64_t weights_hot_bytes;    /* decoded, a byte a weight */
+    uint64_t weights_warm_bytes;   /* coded, decoded as they are used */
+    uint64_t weights_vector_bytes; /* norms and biases */
+    const char *weights_codec;     /* of the coded ones; "" where there are none */
     bool has_chat_template;
 } rusk_model_info;
 
 RUSK_API void rusk_model_options_default(rusk_model_options *options);
 
 /* Opens a model to run. Errors: as rusk_file_open; UNSUPPORTED (architecture, tensor type,
- * tokenizer), FORMAT (a tensor missing or of the wrong shape), DAMAGED (a block's checksum). */
+ * tokenizer), FORMAT (a tensor missing or of the wrong shape), DAMAGED (a block's checksum),
+ * INVALID_ARGUMENT (an unknown codec). */
 RUSK_API rusk_status rusk_model_open(rusk_model **out, const char *path,
                                      const rusk_model_options *options, rusk_error *err);
 RUSK_API void rusk_model_close(rusk_model *model);

@@ -57,18 +57,18 @@ static rusk_status create_sampler(cli_session *session, const cli_session_option
 int cli_session_open(cli_session *session, const char *path, const cli_session_options *options) {
     double started = cli_now();
     rusk_error err = {0};
-    rusk_model_options model;
     rusk_context_options context;
     memset(session, 0, sizeof *session);
     session->seed = choose_seed(options->seed);
-    rusk_model_options_default(&model);
-    model.n_threads = options->n_threads;
     rusk_context_options_default(&context);
     context.n_ctx = options->n_ctx;
     context.n_threads = options->n_threads;
     context.activations = cli_activations(options->activations);
-    if (rusk_model_open(&session->model, path, &model, &err) != RUSK_OK ||
-        rusk_context_create(&session->ctx, session->model, &context, &err) != RUSK_OK ||
+    int opened = cli_model_open(&session->model, path, &options->weights, options->n_threads);
+    if (opened != CLI_OK) {
+        return opened;
+    }
+    if (rusk_context_create(&session->ctx, session->model, &context, &err) != RUSK_OK ||
         create_sampler(session, options, &err) != RUSK_OK) {
         return cli_failed(&err);
     }
@@ -322,7 +322,7 @@ static double rate(uint64_t n, double seconds) {
 
 void cli_session_print_timings(const cli_session *session) {
     rusk_stats stats;
-    char size[32];
+    char size[32], weights[160];
     rusk_context_get_stats(session->ctx, &stats);
     fprintf(stderr, "load    %8.2f s\n", session->load_seconds);
     fprintf(stderr, "prompt  %8.2f s  %6llu tokens  %8.1f tok/s\n", stats.prefill_seconds,
@@ -332,5 +332,6 @@ void cli_session_print_timings(const cli_session *session) {
             (unsigned long long)stats.n_decode_tokens,
             rate(stats.n_decode_tokens, stats.decode_seconds));
     fprintf(stderr, "seed    %8llu\n", (unsigned long long)session->seed);
+    fprintf(stderr, "weights %s\n", cli_weights_text(&session->info, weights));
     fprintf(stderr, "memory  %s at most\n", cli_bytes_text(cli_peak_bytes(), size));
 }

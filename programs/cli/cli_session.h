@@ -5,12 +5,13 @@
 #ifndef RUSK_CLI_SESSION_H
 #define RUSK_CLI_SESSION_H
 
-#include "cli.h"
+#include "cli_model.h"
 
 typedef struct cli_session_options {
     const char *model; /* -m; else the first positional argument */
     const char *system;
     const char *activations;
+    cli_weights_options weights;
     int64_t n_predict; /* -1: until the model ends */
     uint32_t n_ctx, n_threads, top_k, repeat_last_n;
     double temperature, top_p, min_p, repeat_penalty;
@@ -60,6 +61,7 @@ void cli_session_options_default(cli_session_options *options);
      &(o).repeat_last_n, 0, INT32_MAX, NULL},                                                      \
     {"-s --seed", "N", "seed of the choices (default -1: another one each time)", CLI_INT,         \
      &(o).seed, -1, CLI_NO_LIMIT, NULL},                                                           \
+    CLI_WEIGHTS_OPTIONS((o).weights),                                                              \
     CLI_ACTIVATIONS_OPTION((o).activations),                                                       \
     {"-v --verbose --timings", NULL, "speed and memory at the end, on stderr", CLI_FLAG,           \
      &(o).timings, 0, 0, NULL}

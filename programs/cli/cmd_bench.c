@@ -20,12 +20,14 @@ static const char EXAMPLES[] = "  rusk bench model.rusk\n"
 
 typedef struct bench_options {
     const char *model, *activations;
+    cli_weights_options weights;
     uint32_t n_prefill, n_decode, n_depth, n_repeats, n_threads;
     double bits;
     bool json, profile;
 } bench_options;
 
 typedef struct bench_result {
+    rusk_model_info info;
     double prefill_tok_s, decode_tok_s;
     cli_profile prefill, decode; /* --profile */
     rusk_bench_codec codecs[CODECS_CAP];
@@ -46,6 +48,7 @@ static int parse(int argc, char **argv, bench_options *o) {
         {"-b --bits", "B", "entropy of the codecs' weights (default 4)", CLI_REAL, &o->bits, 1, 7,
          NULL},
         CLI_THREADS_OPTION(o->n_threads),
+        CLI_WEIGHTS_OPTIONS(o->weights),
         CLI_ACTIVATIONS_OPTION(o->activations),
         {"--profile", NULL, "time by stage, in runs of their own", CLI_FLAG, &o->profile, 0, 0,
          NULL},
@@ -184,6 +187,7 @@ static int print_json(const bench_options *o, const bench_result *r) {
         json_object_set_new(d, "prefill_profile", cli_profile_json(&r->prefill));
         json_object_set_new(d, "decode_profile", cli_profile_json(&r->decode));
     }
+    json_object_set_new(d, "weights", cli_weights_json(&r->info));
     json_object_set_new(d, "codecs", codecs);
     for (size_t i = 0; i < r->n_codecs; i++) {
         const rusk_bench_codec *c = &r->codecs[i];
@@ -200,10 +204,12 @@ static int print_json(const bench_options *o, const bench_result *r) {
 }
 
 static int print_result(const bench_options *o, const bench_result *r) {
+    char weights[160];
     printf("prefill %5u tokens  %9.1f tok/s  %u threads\n", o->n_prefill, r->prefill_tok_s,
            o->n_threads);
     printf("decode  %5u tokens  %9.1f tok/s  %u threads\n", o->n_decode, r->decode_tok_s,
            o->n_threads);
+    printf("weights %s\n", cli_weights_text(&r->info, weights));
     if (o->profile) {
         cli_profile_print(&r->prefill, &r->decode);
     }
@@ -225,20 +231,19 @@ int cli_cmd_bench(int argc, char **argv) {
                        .n_threads = cli_cpu_count(),
                        .bits = 4};
     bench_result result = {0};
-    rusk_model *model;
-    rusk_model_options options;
+    rusk_model *model = NULL;
     rusk_error err = {0};
     int status = parse(argc, argv, &o);
     if (status != CLI_CONTINUE) {
         return status;
     }
-    rusk_model_options_default(&options);
-    options.n_threads = o.n_threads;
-    if (rusk_model_open(&model, o.model, &options, &err) != RUSK_OK) {
-        return cli_failed(&err);
+    status = cli_model_open(&model, o.model, &o.weights, o.n_threads);
+    if (status != CLI_OK) {
+        return status;
     }
+    rusk_model_get_info(model, &result.info);
     rusk_status measured = run(&o, model, &result, &err);
-    rusk_model_close(model);
+    rusk_model_close(model); /* texts of the info that come from the file go with it */
     cli_interrupt_set(CLI_INTERRUPT_EXITS);
     if (measured != RUSK_OK ||
         rusk_bench_codecs(o.bits, result.codecs, CODECS_CAP, &result.n_codecs, &err) != RUSK_OK) {

@@ -22,6 +22,7 @@ static const char EXAMPLES[] =
 
 typedef struct eval_options {
     const char *model, *text, *reference, *activations, *reference_activations;
+    cli_weights_options weights;
     uint32_t n_chunks, chunk_tokens, n_threads;
     bool json;
 } eval_options;
@@ -49,6 +50,7 @@ static int parse(int argc, char **argv, eval_options *o) {
         {"-c --chunk-size --ctx-size", "N", "tokens of a chunk (default 512)", CLI_UINT,
          &o->chunk_tokens, 4, 1 << 20, NULL},
         CLI_THREADS_OPTION(o->n_threads),
+        CLI_WEIGHTS_OPTIONS(o->weights),
         CLI_ACTIVATIONS_OPTION(o->activations),
         {"--reference-activations", "KIND", "those of the reference (default: as --activations)",
          CLI_CHOICE, &o->reference_activations, 0, 0, CLI_ACTIVATIONS},
@@ -184,8 +186,7 @@ int cli_cmd_eval(int argc, char **argv) {
     eval_options o = {
         .chunk_tokens = 512, .n_threads = cli_cpu_count(), .activations = CLI_ACTIVATIONS[0]};
     rusk_model *model = NULL, *reference = NULL;
-    rusk_model_options options;
-    rusk_error err = {0};
+    const cli_weights_options defaults = {0};
     char *text = NULL;
     size_t len = 0;
     int status = parse(argc, argv, &o);
@@ -196,13 +197,11 @@ int cli_cmd_eval(int argc, char **argv) {
     if (status != CLI_OK) {
         return status;
     }
-    rusk_model_options_default(&options);
-    options.n_threads = o.n_threads;
-    if (rusk_model_open(&model, o.model, &options, &err) != RUSK_OK ||
-        (o.reference != NULL &&
-         rusk_model_open(&reference, o.reference, &options, &err) != RUSK_OK)) {
-        status = cli_failed(&err);
-    } else {
+    status = cli_model_open(&model, o.model, &o.weights, o.n_threads);
+    if (status == CLI_OK && o.reference != NULL) {
+        status = cli_model_open(&reference, o.reference, &defaults, o.n_threads);
+    }
+    if (status == CLI_OK) {
         const bool with_itself = o.reference == NULL && o.reference_activations != NULL;
         status = evaluate(&o, model, with_itself ? model : reference, text, len);
     }

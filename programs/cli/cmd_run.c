@@ -134,6 +134,7 @@ static void add_timings(const cli_session *session, json_t *into) {
         json_object_set_new(into, reals[i].name, cli_json_real(reals[i].value));
     }
     json_object_set_new(into, "seed", json_integer((json_int_t)session->seed));
+    json_object_set_new(into, "weights", cli_weights_json(&session->info));
     json_object_set_new(into, "peak_bytes", json_integer((json_int_t)cli_peak_bytes()));
 }
 

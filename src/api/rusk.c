@@ -148,6 +148,11 @@ rusk_status rusk_file_tensor_coding(const rusk_file *file, size_t index, rusk_te
 
 /* --- models ----------------------------------------------------------------------------------- */
 
+const char *rusk_codec_name(size_t index) {
+    const rusk_codec *codec = rusk_codec_at(index);
+    return codec != NULL ? codec->name : NULL;
+}
+
 void rusk_model_options_default(rusk_model_options *options) {
     *options = (rusk_model_options){.struct_size = sizeof *options};
 }
@@ -188,6 +193,11 @@ void rusk_model_get_info(const rusk_model *model, rusk_model_info *info) {
                               .file_bytes = model->source->file_bytes,
                               .weights_bytes = usage.stored_bytes + usage.hot_bytes +
                                                usage.warm_bytes + usage.vector_bytes,
+                              .weights_stored_bytes = usage.stored_bytes,
+                              .weights_hot_bytes = usage.hot_bytes,
+                              .weights_warm_bytes = usage.warm_bytes,
+                              .weights_vector_bytes = usage.vector_bytes,
+                              .weights_codec = usage.codec != NULL ? usage.codec : "",
                               .has_chat_template = model->chat_template.data != NULL};
 }
 

@@ -45,6 +45,27 @@ static uint64_t default_budget(uint64_t file_bytes) {
     return file_bytes + file_bytes / 10 * 3 + 64000000U;
 }
 
+/* The policy for coded tensors: in which form they are held, and how many bytes that may take.
+ * "raw" is what is fastest without entropy coding. That is a byte a weight (the hot tier), not the
+ * codec's own packed fields: see docs/decisions/0004. */
+static rusk_status choose_form(rusk_weights_options *out, const rusk_model_options *options,
+                               uint64_t file_bytes, rusk_error *err) {
+    *out = (rusk_weights_options){.budget_bytes = options->weights_bytes};
+    if (options->codec == NULL) {
+        out->budget_bytes =
+            options->weights_bytes != 0 ? options->weights_bytes : default_budget(file_bytes);
+    } else if (strcmp(options->codec, "raw") == 0) {
+        out->budget_bytes = options->weights_bytes != 0 ? options->weights_bytes : UINT64_MAX;
+    } else {
+        out->codec = rusk_codec_find(options->codec);
+        if (out->codec == NULL) {
+            return rusk_fail(err, RUSK_INVALID_ARGUMENT, RUSK_NO_OFFSET,
+                             "expected a codec of this library, found '%.100s'", options->codec);
+        }
+    }
+    return RUSK_OK;
+}
+
 static rusk_status load_weights(rusk_model *model, const rusk_model_options *options,
                                 rusk_error *err) {
     RUSK_TRY(rusk_model_describe(&model->desc, model->source, err));
@@ -63,9 +84,8 @@ static rusk_status load_weights(rusk_model *model, const rusk_model_options *opt
                                 "the tensor map");
     }
     RUSK_TRY(rusk_model_map(&model->desc, model->source, model->map, err));
-    const rusk_weights_options weights = {
-        .budget_bytes = options->weights_bytes != 0 ? options->weights_bytes
-                                                    : default_budget(model->source->file_bytes)};
+    rusk_weights_options weights;
+    RUSK_TRY(choose_form(&weights, options, model->source->file_bytes, err));
     rusk_pool *pool;
     RUSK_TRY(rusk_pool_create(&pool, &model->alloc, options->n_threads, err));
     rusk_status status = rusk_weights_load(&model->weights, &model->alloc, model->source,

@@ -23,6 +23,7 @@ typedef struct rusk_weights rusk_weights;
 
 typedef struct rusk_weights_usage {
     uint64_t stored_bytes, hot_bytes, warm_bytes, vector_bytes;
+    const char *codec; /* of the last warm tensor; NULL: none is warm */
 } rusk_weights_usage;
 
 typedef struct rusk_weights_options {

@@ -183,6 +183,8 @@ static rusk_status heat_some(rusk_weights *w, uint64_t budget_bytes, rusk_pool *
             owed -= adds;
             left -= adds;
             RUSK_TRY(heat(w, t, pool, err));
+        } else {
+            w->usage.codec = t->codec->name;
         }
     }
     return RUSK_OK;

@@ -107,6 +107,118 @@ TEST(tiers_threads_and_instruction_sets_give_the_same_bits) {
     }
 }
 
+/* A model whose matrices are several blocks each, so that threads share them in every way. */
+static const char *blocky_rusk(const char *codec) {
+    rusk_alloc alloc;
+    rusk_error err;
+    tiny_options o;
+    rusk_pack_options p;
+    const char *gguf = test_path("blocky.gguf"), *path = test_path("blocky.rusk");
+    rusk_alloc_init(&alloc, NULL);
+    tiny_options_default(&o, "llama");
+    o.n_layers = 1;
+    o.n_embd = 256;
+    o.n_heads = 8;
+    o.n_kv_heads = 4;
+    o.head_dim = 32;
+    o.n_ff = 1312;
+    CHECK_OK(tiny_model_write(gguf, &o, &alloc, &err), &err);
+    rusk_pack_options_default(&p);
+    p.bits = 5;
+    p.codec = codec;
+    CHECK_OK(rusk_pack(gguf, path, &p, NULL, &err), &err);
+    return path;
+}
+
+typedef struct form {
+    const char *codec;
+    uint64_t weights_bytes;
+    uint32_t n_threads, n_batch, cpu_mask;
+} form;
+
+/* Logits after 11 tokens in batches of n_batch; malloc'ed. */
+static float *run_form(const char *path, const form *f, rusk_model_info *info) {
+    enum { PROMPT = 11 };
+    rusk_model_options mo;
+    rusk_model *model;
+    rusk_error err;
+    rusk_model_options_default(&mo);
+    mo.codec = f->codec;
+    mo.weights_bytes = f->weights_bytes;
+    mo.n_threads = f->n_threads;
+    CHECK_OK(rusk_model_open(&model, path, &mo, &err), &err);
+    rusk_context *ctx = open_context(model, f->n_threads, f->cpu_mask, RUSK_ACTIVATIONS_INT8);
+    uint32_t index = 0;
+    for (uint32_t at = 0; at < PROMPT; at += f->n_batch) {
+        rusk_batch_item items[PROMPT];
+        const uint32_t n = RUSK_MIN(f->n_batch, PROMPT - at);
+        for (uint32_t i = 0; i < n; i++) {
+            items[i] = (rusk_batch_item){.token = (int32_t)(7 * (at + i) + 3),
+                                         .position = (int32_t)(at + i),
+                                         .wants_logits = i + 1 == n};
+        }
+        CHECK_OK(rusk_decode(ctx, items, n, &err), &err);
+        index = n - 1;
+    }
+    rusk_model_get_info(model, info);
+    float *copy = malloc(info->n_vocab * sizeof(float));
+    memcpy(copy, rusk_logits(ctx, index), info->n_vocab * sizeof(float));
+    CHECK_EQ(info->weights_bytes, info->weights_stored_bytes + info->weights_hot_bytes +
+                                      info->weights_warm_bytes + info->weights_vector_bytes);
+    rusk_context_destroy(ctx);
+    rusk_model_close(model);
+    return copy;
+}
+
+TEST(codecs_in_file_and_memory_give_the_same_bits) {
+    static const char *const FILES[] = {"rans", "raw"};
+    const form plain = {.n_threads = 1, .n_batch = 11, .cpu_mask = UINT32_MAX};
+    rusk_model_info info;
+    size_t n_codecs = 0;
+    while (rusk_codec_name(n_codecs) != NULL) {
+        n_codecs++;
+    }
+    for (size_t i = 0; i < RUSK_COUNT(FILES); i++) {
+        const char *path = blocky_rusk(FILES[i]);
+        float *first = run_form(path, &plain, &info);
+        const uint64_t hot = info.weights_hot_bytes;
+        CHECK(hot > 0 && info.weights_warm_bytes == 0);
+        CHECK_STR(info.weights_codec, "");
+        for (size_t k = 0; k < 2 * n_codecs; k++) {
+            const char *name = rusk_codec_name(k / 2);
+            const form f = {.codec = name,
+                            .weights_bytes = k % 2 * (hot * 5 / 6),
+                            .n_threads = 1 + (uint32_t)(k + i) % 3,
+                            .n_batch = k % 3 == 0 ? 1 : (k % 3 == 1 ? 4 : 11),
+                            .cpu_mask = k == 5 ? 0 : UINT32_MAX};
+            float *other = run_form(path, &f, &info);
+            CHECK_MEM(other, first, info.n_vocab * sizeof(float));
+            free(other);
+            if (k % 2 == 0) {
+                CHECK_EQ(info.weights_hot_bytes > 0, strcmp(name, "raw") == 0);
+                CHECK_STR(info.weights_codec, strcmp(name, "raw") == 0 ? "" : name);
+            } else {
+                CHECK(info.weights_hot_bytes > 0 && info.weights_warm_bytes > 0);
+                CHECK(info.weights_bytes <= f.weights_bytes);
+            }
+        }
+        free(first);
+    }
+}
+
+TEST(an_unknown_codec_is_named) {
+    rusk_error err;
+    rusk_model *model;
+    rusk_model_options o;
+    const char *packed = tiny_rusk(tiny_gguf("llama", "bpe", "F32"), "codec.rusk", 8);
+    rusk_model_options_default(&o);
+    o.codec = "zip";
+    CHECK_FAILS(rusk_model_open(&model, packed, &o, &err), RUSK_INVALID_ARGUMENT, &err, "'zip'");
+    CHECK(model == NULL);
+    CHECK_STR(rusk_codec_name(0), "raw");
+    CHECK(rusk_codec_name(1000) == NULL);
+}
+
 TEST(an_exported_model_gives_the_same_logits) {
     static const char *const ARCHS[] = {"llama", "qwen2", "gemma3"};
     for (size_t a = 0; a < RUSK_COUNT(ARCHS); a++) {
@@ -235,6 +347,7 @@ TEST(no_memory_anywhere_is_an_error_and_leaks_nothing) {
             mo.allocator = &f.allocator;
             mo.n_threads = co.n_threads = 1;
             mo.weights_bytes = n % 2 == 0 ? 1 : 0;
+            mo.codec = n % 3 == 0 ? "a16r" : NULL;
             co.n_ctx = 16;
             rusk_status status = rusk_model_open(&model, paths[i], &mo, &err);
             if (status == RUSK_OK) {
@@ -493,6 +606,7 @@ TEST(codecs_are_measured) {
 }
 
 TEST_MAIN(CASE(tiers_threads_and_instruction_sets_give_the_same_bits),
+          CASE(codecs_in_file_and_memory_give_the_same_bits), CASE(an_unknown_codec_is_named),
           CASE(an_exported_model_gives_the_same_logits),
           CASE(a_batch_that_does_not_fit_changes_nothing), CASE(the_token_loop_allocates_nothing),
           CASE(no_memory_anywhere_is_an_error_and_leaks_nothing),

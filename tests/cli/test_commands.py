@@ -67,6 +67,29 @@ class Run(clitest.Case):
         self.assertRegex(err, r"prompt .* tok/s\ndecode .* tok/s\n")
         self.assertRegex(err, r"memory +[\d.]+ [kMG]B")
 
+    def test_same_text_for_any_form_of_the_weights(self):
+        model = packed("--arch", "llama")
+        first = self.good("run", model, "abc", *GREEDY).out
+        for codec in ("raw", "rans", "a16", "a16r", "a16x2"):
+            result = self.good("run", model, "abc", *GREEDY, "--codec", codec, "-v")
+            self.assertEqual(result.out, first)
+            form = "decoded" if codec == "raw" else rf"coded \({codec}\)"
+            self.assertRegex(result.err, rf"weights [\d.]+ [kMG]?B: [\d.]+ [kMG]?B {form}, ")
+        weights = self.good("run", model, "abc", *GREEDY, "--codec", "rans", "--json").json["weights"]
+        self.assertEqual(weights["codec"], "rans")
+        self.assertEqual(weights["bytes"], weights["coded_bytes"] + weights["vector_bytes"])
+        some = str(weights["bytes"] + 20000)
+        json = self.good("run", model, "abc", *GREEDY, "--weights-memory", some, "--json").json
+        self.assertLessEqual(json["weights"]["bytes"], int(some))
+
+    def test_memory_for_weights_is_kept_or_refused(self):
+        model = packed("--arch", "llama")
+        for command in (["run", model, "abc"], ["bench", model]):
+            self.bad(1, *command, "--weights-memory", "1k", "--codec", "rans",
+                     says=["--weights-memory: expected at least ", "as rans, found 1.00 kB"])
+        self.bad(2, "run", model, "abc", "--codec", "zip",
+                 says="option --codec: expected one of raw, rans, ")
+
     def test_same_text_for_any_threads_batch_and_source_of_prompt(self):
         prompt = "One two three " * 20
         first = self.good("run", tiny(), prompt, *GREEDY, "-t", "1").out
