@@ -134,26 +134,31 @@ def excess_rows(f):
     return rows
 
 
+def is_coded(model):
+    """Entropy-coded in memory, all of it."""
+    decoded = (model["weights"] or {}).get("decoded_bytes")
+    return decoded == 0 and model["type"] in ("a16", "a16r", "a16x2", "rans")
+
+
 def model_rows(f):
     rows = []
-    coded = ("a16", "a16r", "a16x2", "rans")
     for threads, bar in ((1, 0.65), (2, 0.6)):
         models = f.all("model", engine="rusk", threads=threads)
-        ours = max((m for m in models if m["type"] in coded), default=None,
+        ours = max((m for m in models if is_coded(m)), default=None,
                    key=lambda m: m["decode_tok_s"])
         rows.append(row(f"decode, fully coded, {threads} thread(s), to Q4_K_M", bar, 1.0,
                         speed(f, ours, "decode_tok_s", "Q4_K_M", threads),
                         ours and ours["decode_to_q4_k_m"]))
     for threads in (1, 2):
         models = f.all("model", engine="rusk", threads=threads)
-        hot = max((m for m in models if m["type"] in ("file", "raw")), default=None,
+        hot = max((m for m in models if m["type"] in ("int8", "raw")), default=None,
                   key=lambda m: m["decode_tok_s"])
         rows.append(row(f"decode, everything hot, {threads} thread(s), to Q4_0", 0.9, 1.2,
                         speed(f, hot, "decode_tok_s", "Q4_0", threads),
                         hot and hot["decode_to_q4_0"]))
     for threads in (1, 2):
         models = f.all("model", engine="rusk", threads=threads)
-        ours = max((m for m in models if m["type"] in coded), default=None,
+        ours = max((m for m in models if is_coded(m)), default=None,
                    key=lambda m: m["prefill_tok_s"])
         rows.append(row(f"prefill 512, coded, {threads} thread(s), to llama.cpp's best type", 1.0,
                         1.5, speed(f, ours, "prefill_tok_s", None, threads),
@@ -218,14 +223,16 @@ def symbol_table(f):
 
 
 def model_table(f):
-    lines = ["| program | weights | file MB | decode 1 | decode 2 | prefill 1 | prefill 2 |",
-             "|---|---|---|---|---|---|---|"]
+    lines = ["| program | weights | file MB | in memory MB | decode 1 | decode 2 | prefill 1 |"
+             " prefill 2 |", "|---|---|---|---|---|---|---|---|"]
     for engine, kind in dict.fromkeys((m["engine"], m["type"]) for m in f.all("model")):
         by = {m["threads"]: m for m in f.all("model", engine=engine, type=kind)}
         cells = [number(by[t][field] if t in by else None, 1)
                  for field in ("decode_tok_s", "prefill_tok_s") for t in (1, 2)]
-        size = next(iter(by.values()))["bytes"] / 1e6
-        lines.append(f"| {engine} | {kind} | {size:.1f} | " + " | ".join(cells) + " |")
+        one = next(iter(by.values()))
+        memory = (one["weights"] or {}).get("bytes")
+        lines.append(f"| {engine} | {kind} | {one['bytes'] / 1e6:.1f} | "
+                     f"{number(memory and memory / 1e6, 1)} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -245,7 +252,7 @@ def report(f):
               "thread.", ""]
     lines += codec_table(f) + symbol_table(f)
     lines += ["", "### Whole models", "", "SmolLM2-135M, tok/s on 1 and 2 threads; rusk's files "
-              "in memory by codec (`file`: as `rusk run` has it).", ""]
+              "in memory by codec (`int8`: decoded at load).", ""]
     lines += model_table(f)
     return "\n".join(lines) + "\n"
 

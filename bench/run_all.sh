@@ -93,8 +93,8 @@ if [ -n "$symbols" ]; then
 fi
 
 say "whole models"
-"$python" bench/peers/compare.py "$model" build/bench.rusk --rounds 5 \
-    --codecs file raw a16r a16x2 a16 rans >"$out/model.jsonl"
+"$python" bench/peers/compare.py "$model" build/bench.rusk --rounds 4 --repeats 2 --decode 64 \
+    --codecs int8 raw a16r a16x2 >"$out/model.jsonl"
 
 "$python" bench/plot.py "$out"/*.jsonl -o "$out/codecs.svg"
 if [ "$out" = docs/benchmarks ]; then

@@ -5,10 +5,10 @@
 
 Setup: docs/benchmarks.md. llama.cpp runs the GGUF, and its weights as F16, Q4_0 and Q4_K_M, made
 from it with llama_model_quantize in a temporary folder (fair for speed, not for quality: the GGUF
-may be quantized already). rusk runs MODEL.rusk once for each --codecs NAME ("file": as it is)
-and MODEL.gguf. All alternate in one run, pinned to the same CPUs, and every round
-begins with another one; the best of --rounds counts. Prefill is --prefill tokens in one batch,
-decode --decode single tokens from an empty cache.
+may be quantized already). rusk runs MODEL.gguf, and MODEL.rusk once for each --codecs NAME ("int8":
+decoded, "file": as it runs by default). All alternate in one run, pinned to the same CPUs, and
+every round begins with another one; the best of --rounds x --repeats counts. Prefill is --prefill
+tokens in one batch, decode --decode single tokens from an empty cache.
 
 One JSON line for each program, type and number of threads; the ratios are to llama.cpp's Q4_K_M and
 Q4_0 (decode) and to its fastest type (prefill). Timings inform, they do not gate.
@@ -41,7 +41,7 @@ def quiet(_level, _text, _data):
 
 class Llama:
     """One type of the model in llama.cpp."""
-    engine = "llama.cpp"
+    engine, weights = "llama.cpp", None
 
     def __init__(self, source, kind, folder, n_ctx):
         path = source
@@ -72,11 +72,12 @@ class Llama:
             L.llama_get_logits_ith(self.context, -1)
         return len(tokens) / (time.perf_counter() - start)
 
-    def round(self, threads, n_prefill, n_decode):
+    def round(self, threads, n_prefill, n_decode, repeats):
         L.llama_set_n_threads(self.context, threads, threads)
         tokens = [(i * 7919 + 12345) % self.n_vocab for i in range(max(n_prefill, n_decode))]
         self.feed(tokens[:2], 1)
-        return self.feed(tokens[:n_prefill], n_prefill), self.feed(tokens[:n_decode], 1)
+        return (max(self.feed(tokens[:n_prefill], n_prefill) for _ in range(repeats)),
+                max(self.feed(tokens[:n_decode], 1) for _ in range(repeats)))
 
 
 class Rusk:
@@ -84,34 +85,37 @@ class Rusk:
     engine = "rusk"
 
     def __init__(self, program, path, codec=None):
-        self.command = [program, "bench", path, "--json", "-r", "1"]
+        self.command = [program, "bench", path, "--json"]
         self.command += ["--codec", codec] if codec else []
         self.name = codec or ("GGUF" if path.endswith(".gguf") else "file")
         self.bytes = os.path.getsize(path)
+        self.weights = None
 
-    def round(self, threads, n_prefill, n_decode):
-        out = subprocess.run(
-            [*self.command, "-t", str(threads), "-p", str(n_prefill), "-n", str(n_decode)],
-            capture_output=True, text=True, check=False)
+    def round(self, threads, n_prefill, n_decode, repeats):
+        numbers = {"-t": threads, "-p": n_prefill, "-n": n_decode, "-r": repeats}
+        options = [str(word) for option in numbers.items() for word in option]
+        out = subprocess.run([*self.command, *options], capture_output=True, text=True,
+                             check=False)
         if out.returncode != 0:
             sys.exit(f"compare: {' '.join(self.command)}: {out.stderr.strip()}")
         figures = json.loads(out.stdout)
+        self.weights = figures.get("weights")
         return figures["prefill_tok_s"], figures["decode_tok_s"]
 
 
-def measure(engines, threads, rounds, n_prefill, n_decode):
+def measure(engines, args):
     """{(engine, threads): (prefill, decode)}, the best of the rounds."""
     best = {}
-    for number in range(rounds):
-        for count in threads:
+    for number in range(args.rounds):
+        for count in args.threads:
             os.sched_setaffinity(0, CPUS[:count])
             for i in range(len(engines)):
                 engine = engines[(i + number) % len(engines)]
-                figures = engine.round(count, n_prefill, n_decode)
+                figures = engine.round(count, args.prefill, args.decode, args.repeats)
                 key = (engine, count)
                 best[key] = tuple(max(pair) for pair in zip(figures, best.get(key, (0, 0))))
         os.sched_setaffinity(0, CPUS)
-        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
     return best
 
 
@@ -123,7 +127,8 @@ def report(best, args, out):
             if n == count:
                 print(json.dumps({
                     "what": "model", "engine": engine.engine, "type": engine.name,
-                    "threads": count, "bytes": engine.bytes, "prefill_tokens": args.prefill,
+                    "threads": count, "bytes": engine.bytes, "weights": engine.weights,
+                    "prefill_tokens": args.prefill,
                     "decode_tokens": args.decode, "prefill_tok_s": round(prefill, 1),
                     "decode_tok_s": round(decode, 1),
                     "prefill_to_best": round(prefill / fastest, 3),
@@ -140,6 +145,7 @@ def main():
     parser.add_argument("--codecs", nargs="*", default=["file"])
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=1, help="runs in a round")
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=128)
     args = parser.parse_args()
@@ -154,7 +160,7 @@ def main():
         if args.packed:
             engines += [Rusk(args.rusk, args.packed, None if codec == "file" else codec)
                         for codec in args.codecs]
-        best = measure(engines, args.threads, args.rounds, args.prefill, args.decode)
+        best = measure(engines, args)
     report(best, args, sys.stdout)
     print(json.dumps({"what": "peer", "package": "llama-cpp-python",
                       "version": importlib.metadata.version("llama-cpp-python"),
