@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 prototypes=${RUSK_PROTOTYPES:-}
 symbols=${RUSK_SHARED_DATA:+$RUSK_SHARED_DATA/symbols}
-rounds=3
+rounds=2
 out=docs/benchmarks
 while [ $# -gt 1 ]; do
     case $1 in
@@ -67,13 +67,13 @@ while [ $round -lt "$rounds" ]; do
     if [ -n "$prototypes" ]; then
         python3 bench/peers/prototypes.py "$prototypes" --runs 1 >>"$out/peers.jsonl"
     fi
-    "$python" bench/peers/ggml_gemv.py --runs 3 2>>build/run_all.log >>"$out/peers.jsonl"
+    "$python" bench/peers/ggml_gemv.py --runs 4 2>>build/run_all.log >>"$out/peers.jsonl"
     {
-        $bench/bench_gemv --bits 2.6 2.9 3.2 --codec a16 --runs 3
-        $bench/bench_gemv --bits 2 2.25 2.5 --grid rise --codec a16x2 --runs 3
-        $bench/bench_gemv --bits 3.9 --codec a16r --runs 3
-        $bench/bench_gemv --bits 3.1 --widths 1 --codec raw --runs 3
-        $bench/bench_gemv --rows 16384 --cols 576 --bits 3.9 --codec a16r raw rans --runs 3
+        $bench/bench_gemv --bits 2.6 2.9 3.2 --codec a16 --runs 4
+        $bench/bench_gemv --bits 2 2.25 2.5 --grid rise --codec a16x2 --runs 4
+        $bench/bench_gemv --bits 3.9 --codec a16r --runs 4
+        $bench/bench_gemv --bits 3.1 --widths 1 --codec raw --runs 4
+        $bench/bench_gemv --rows 16384 --cols 576 --bits 3.9 --codec a16r raw rans --runs 4
     } >>"$out/gemv.jsonl"
 done
 
