@@ -151,7 +151,7 @@ def model_rows(f):
                         ours and ours["decode_to_q4_k_m"]))
     for threads in (1, 2):
         models = f.all("model", engine="rusk", threads=threads)
-        hot = max((m for m in models if m["type"] in ("int8", "raw")), default=None,
+        hot = max((m for m in models if m["type"] == "raw"), default=None,
                   key=lambda m: m["decode_tok_s"])
         rows.append(row(f"decode, everything hot, {threads} thread(s), to Q4_0", 0.9, 1.2,
                         speed(f, hot, "decode_tok_s", "Q4_0", threads),
@@ -252,7 +252,7 @@ def report(f):
               "thread.", ""]
     lines += codec_table(f) + symbol_table(f)
     lines += ["", "### Whole models", "", "SmolLM2-135M, tok/s on 1 and 2 threads; rusk's files "
-              "in memory by codec (`int8`: decoded at load).", ""]
+              "in memory by codec (`raw`: decoded at load).", ""]
     lines += model_table(f)
     return "\n".join(lines) + "\n"
 

@@ -94,7 +94,7 @@ fi
 
 say "whole models"
 "$python" bench/peers/compare.py "$model" build/bench.rusk --rounds 4 --repeats 2 --decode 64 \
-    --codecs int8 raw a16r a16x2 >"$out/model.jsonl"
+    --codecs raw a16r a16x2 >"$out/model.jsonl"
 
 "$python" bench/plot.py "$out"/*.jsonl -o "$out/codecs.svg"
 if [ "$out" = docs/benchmarks ]; then

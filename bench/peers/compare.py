@@ -5,7 +5,7 @@
 
 Setup: docs/benchmarks.md. llama.cpp runs the GGUF, and its weights as F16, Q4_0 and Q4_K_M, made
 from it with llama_model_quantize in a temporary folder (fair for speed, not for quality: the GGUF
-may be quantized already). rusk runs MODEL.gguf, and MODEL.rusk once for each --codecs NAME ("int8":
+may be quantized already). rusk runs MODEL.gguf, and MODEL.rusk once for each --codecs NAME ("raw":
 decoded, "file": as it runs by default). All alternate in one run, pinned to the same CPUs, and
 every round begins with another one; the best of --rounds x --repeats counts. Prefill is --prefill
 tokens in one batch, decode --decode single tokens from an empty cache.
