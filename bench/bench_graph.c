@@ -172,11 +172,15 @@ int main(int argc, char **argv) {
         (void)fprintf(stderr, "bench_graph: %s\n", err.message);
         return 1;
     }
+    rusk_weights_usage u;
+    rusk_weights_get_usage(e.weights, &u);
     printf("{\"bench\": \"graph\", \"kernels\": \"%s\", \"threads\": %u, \"prompt\": %u, "
+           "\"hot_bytes\": %llu, \"warm_bytes\": %llu, "
            "\"prefill_tok_s\": %.1f, \"decode_tok_s\": %.1f, \"prefill_cpu_ms_per_token\": %.3f, "
            "\"decode_cpu_ms_per_token\": %.3f}\n",
-           e.kernels.name, rusk_pool_size(e.pool), o.n_prompt, o.n_prompt / prefill.wall,
-           o.n_tokens / decode.wall, 1e3 * prefill.cpu / o.n_prompt, 1e3 * decode.cpu / o.n_tokens);
+           e.kernels.name, rusk_pool_size(e.pool), o.n_prompt, (unsigned long long)u.hot_bytes,
+           (unsigned long long)u.warm_bytes, o.n_prompt / prefill.wall, o.n_tokens / decode.wall,
+           1e3 * prefill.cpu / o.n_prompt, 1e3 * decode.cpu / o.n_tokens);
     stop(&e);
     return 0;
 }

@@ -105,8 +105,7 @@ size_t rusk_weights_hot_bytes(const rusk_weights_tensor *t) {
 }
 
 uint32_t rusk_weights_tile_rows(uint32_t n_rows, uint32_t stride, size_t bytes) {
-    size_t rows = bytes / stride;
-    rows = rows >= 4 ? rows & ~(size_t)3 : RUSK_MAX(rows, (size_t)1);
+    size_t rows = RUSK_MAX(bytes / stride & ~(size_t)3, (size_t)4);
     rows = RUSK_MIN(rows, (size_t)RUSK_TILE_MAX_ROWS);
     return (uint32_t)RUSK_MIN(rows, (size_t)n_rows);
 }
