@@ -27,11 +27,13 @@ const rusk_codec *rusk_codec_find(const char *name) {
 }
 
 uint32_t rusk_codec_block_rows(uint32_t n_rows, uint32_t n_cols) {
-    enum { MOST_SYMBOLS = 1 << 16 };
+    enum { SMALL = 1 << 16, LARGE = 1 << 18, SHARES = 64 };
     if (n_rows == 0 || n_cols == 0) {
         return n_rows;
     }
-    uint64_t most = n_cols < MOST_SYMBOLS ? MOST_SYMBOLS / n_cols : 1;
+    uint64_t symbols = (uint64_t)n_rows * n_cols / SHARES;
+    symbols = RUSK_MIN(RUSK_MAX(symbols, (uint64_t)SMALL), (uint64_t)LARGE);
+    uint64_t most = n_cols < symbols ? symbols / n_cols : 1;
     uint64_t n_blocks = (n_rows + most - 1) / most;
     return (uint32_t)((n_rows + n_blocks - 1) / n_blocks);
 }

@@ -109,9 +109,11 @@ size_t rusk_codec_count(void);
 const rusk_codec *rusk_codec_at(size_t index);
 const rusk_codec *rusk_codec_find(const char *name);
 
-/* Rows per block to choose for a tensor of this shape: blocks of nearly equal height with up to
- * 64 K symbols, so that what a block costs besides its symbols stays small (block_bits: 0.01 bits
- * a symbol with rans) while a single row can be had quickly. 1 .. n_rows; 0 where n_rows is 0. */
+/* Rows per block to choose for a tensor of this shape: blocks of nearly equal height with up to a
+ * 64th of the tensor's symbols, but at least 64 K and at most 256 K. What a block costs besides its
+ * symbols (block_bits: 0.025 bits a symbol with a16 and 64 K) should be small, many threads should
+ * find work in a tensor, and a single row should be had quickly. 1 .. n_rows; 0 where n_rows is
+ * 0. */
 uint32_t rusk_codec_block_rows(uint32_t n_rows, uint32_t n_cols);
 
 /* A stored block is  [patch list][codec payload]. These wrap a codec with the patch list.

@@ -209,6 +209,22 @@ static void measure_scratch(rusk_weights *w) {
     }
 }
 
+/* A ring of the warm tensors in the order of their slots, which is that of a pass. */
+static void link_warm(rusk_weights *w) {
+    rusk_weights_tensor *next = NULL, *last = NULL;
+    for (size_t i = w->n_tensors; i-- > 0;) {
+        rusk_weights_tensor *t = &w->tensors[i];
+        if (t->tier == RUSK_TIER_WARM) {
+            t->next_warm = next;
+            next = t;
+            last = last == NULL ? t : last;
+        }
+    }
+    if (last != NULL) {
+        last->next_warm = next;
+    }
+}
+
 /* Gives each tensor of the map one place; a tied tensor is met twice and loaded once. */
 static void place_tensors(rusk_weights *w, const int32_t *map, size_t *indices, bool *is_vector,
                           int32_t *place) {
@@ -262,6 +278,7 @@ rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_
             status = heat_some(w, options->budget_bytes, pool, err);
         }
         if (status == RUSK_OK) {
+            link_warm(w);
             measure_scratch(w);
         }
     }

@@ -39,6 +39,7 @@ typedef struct rusk_weights_tensor {
     size_t index;              /* in the source */
     uint32_t block_rows, n_blocks;
     rusk_weights_block *blocks; /* warm */
+    const struct rusk_weights_tensor *next_warm; /* warm: needed after it; the last one's: first */
     size_t n_patches;           /* warm: of all blocks, of both kinds */
     size_t block_patches_max;   /* warm */
     rusk_patch *patches;        /* hot: of all tiles, positions relative to their tile */
@@ -121,6 +122,7 @@ typedef struct rusk_weights_worker {
     size_t patches_max;
     const rusk_weights_tensor *t;
     uint32_t part, n_parts, piece_rows;
+    uint32_t blocks_ahead;    /* warm: from a block to the one that this worker takes next */
     bool given;               /* stored, hot */
     rusk_weights_walk *walks; /* warm: two */
 } rusk_weights_worker;

@@ -12,7 +12,9 @@ struct rusk_weights_reader {
     rusk_weights_worker *workers;
 };
 
-static bool scratch_init(rusk_weights_worker *s, rusk_alloc *alloc, const rusk_weights *w) {
+static bool scratch_init(rusk_weights_worker *s, rusk_alloc *alloc, const rusk_weights *w,
+                         unsigned n_workers) {
+    s->blocks_ahead = 2 * n_workers;
     s->codes = rusk_alloc_get(alloc, RUSK_MEM_SCRATCH, w->codes_bytes_max);
     s->d = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->groups_max, sizeof(float));
     s->m = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, w->groups_max, sizeof(float));
@@ -36,7 +38,7 @@ rusk_status rusk_weights_reader_create(rusk_weights_reader **out, rusk_alloc *al
     reader->workers = rusk_alloc_zero(alloc, RUSK_MEM_SCRATCH, n_workers, sizeof *reader->workers);
     bool ok = reader->workers != NULL;
     for (unsigned i = 0; ok && i < n_workers; i++) {
-        ok = scratch_init(&reader->workers[i], alloc, weights);
+        ok = scratch_init(&reader->workers[i], alloc, weights, n_workers);
     }
     if (!ok) {
         rusk_weights_reader_destroy(reader);

@@ -14,6 +14,8 @@
 #include "base/assert.h"
 #include "runtime/weights_tensor.h"
 
+enum { CACHE_LINE = 64 };
+
 /* Where a piece of n_open blocks' codes lie in scratch; the columns that pad a row are zeroed here,
  * and decoding leaves them alone. */
 static void lay_out(rusk_weights_worker *s, uint32_t n_open) {
@@ -50,6 +52,26 @@ static rusk_status begin(rusk_weights_worker *s, unsigned i, uint32_t block, rus
                             t->blocks[block].len_bytes, inner);
 }
 
+/* Asks for the share of n_rows rows of the block that this worker will take next, as far as one can
+ * tell, in this matrix or a later one. A block is several streams, each too short for the
+ * processor's own look-ahead. */
+static void fetch_ahead(const rusk_weights_worker *s, const rusk_weights_walk *walk,
+                        uint32_t n_rows) {
+    const uint32_t row0 = walk->block * s->t->block_rows;
+    const size_t height = walk->end - row0, row = walk->row - row0;
+    const rusk_weights_tensor *t = s->t;
+    uint32_t block = walk->block + s->blocks_ahead;
+    while (block >= t->n_blocks) {
+        block -= t->n_blocks;
+        t = t->next_warm;
+    }
+    const rusk_weights_block *b = &t->blocks[block];
+    const size_t end = b->len_bytes * (row + n_rows) / height;
+    for (size_t at = b->len_bytes * row / height; at < end; at += CACHE_LINE) {
+        __builtin_prefetch(b->data + at, 0, 2);
+    }
+}
+
 /* Decodes the next n_rows rows of n blocks from walk i on. */
 static rusk_status decode(rusk_weights_worker *s, unsigned i, unsigned n, uint32_t n_rows,
                           unsigned *failed, rusk_error *inner) {
@@ -59,6 +81,7 @@ static rusk_status decode(rusk_weights_worker *s, unsigned i, unsigned n, uint32
     size_t n_patches[2];
     for (unsigned k = 0; k < n; k++) {
         rusk_weights_walk *walk = &s->walks[i + k];
+        fetch_ahead(s, walk, n_rows);
         decoders[k] = &walk->decoder;
         out[k] = walk->codes;
         patches[k] = walk->patches;
