@@ -5,6 +5,7 @@
  * the other half a stronger property holds and is checked: a file that opens and runs gives the
  * very logits of its seed, because a block whose checksum is wrong is never accepted. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static void die(const char *what, const char *message) {
 }
 
 /* Runs one token; false where the file is refused somewhere on the way. */
-static bool run_model(const char *path, float logits[N_LOGITS]) {
+static bool run_model(const char *path, const char *codec, float logits[N_LOGITS]) {
     rusk_model *model;
     rusk_context *ctx = NULL;
     rusk_model_options mo;
@@ -73,6 +74,8 @@ static bool run_model(const char *path, float logits[N_LOGITS]) {
     mo.allocator = &CAPPED;
     mo.n_threads = co.n_threads = 1;
     mo.weights_bytes = 20000; /* some tensors decoded at load, some at use */
+    mo.codec = codec;
+    memset(logits, 0, N_LOGITS * sizeof *logits);
     co.n_ctx = 8;
     co.n_batch = 2;
     rusk_error err;
@@ -115,11 +118,21 @@ static const char *as_file(const uint8_t *data, size_t len_bytes) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len_bytes) {
-    float logits[N_LOGITS];
+    static const char *const CODECS[] = {"raw", "rans", "a16", "a16r", "a16x2"};
+    float logits[N_LOGITS], transcoded[N_LOGITS];
     const char *path = as_file(data, len_bytes);
-    bool ok = run_model(path, logits);
+    bool ok = run_model(path, NULL, logits);
     if (ok && unrepaired != NULL && memcmp(logits, unrepaired->logits, sizeof logits) != 0) {
         die("a damaged file was accepted", path);
+    }
+    /* by another codec in memory: the same, or refused where a block nobody asked for is bad */
+    if (ok && run_model(path, CODECS[len_bytes % RUSK_COUNT(CODECS)], transcoded)) {
+        for (size_t i = 0; i < N_LOGITS; i++) {
+            if (!(isnan(logits[i]) && isnan(transcoded[i])) &&
+                memcmp(&logits[i], &transcoded[i], sizeof logits[i]) != 0) {
+                die("transcoded weights differ", path);
+            }
+        }
     }
     rusk_file *file;
     if (rusk_file_open(&file, path, &CAPPED, NULL) == RUSK_OK) {
@@ -141,7 +154,7 @@ static void add_seed(const char *path, bool packed) {
     seed_file *s = &seeds[n_seeds];
     s->data = test_read_file(path, &s->len_bytes);
     s->packed = packed;
-    if (!run_model(path, s->logits)) {
+    if (!run_model(path, NULL, s->logits)) {
         die("a seed does not run", path);
     }
     n_seeds++;

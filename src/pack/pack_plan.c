@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "base/io.h"
-#include "model/views.h"
 #include "pack/pack_job.h"
 #include "text/tokenizer.h"
 
@@ -56,8 +55,7 @@ static rusk_status plan_tensor(pack_job *job, pack_tensor *t, uint32_t slot, siz
     t->allocation = rusk_allocate_find(t->roles);
     t->importance = rusk_allocate_importance(t->allocation, (float)job->desc.n_heads /
                                                                 (float)job->desc.n_kv_heads);
-    t->block_rows =
-        RUSK_MIN(rusk_codec_block_rows(t->n_rows, t->n_cols), (uint32_t)RUSK_TILE_MAX_ROWS);
+    t->block_rows = rusk_codec_block_rows(t->n_rows, t->n_cols);
     t->n_blocks = (t->n_rows + t->block_rows - 1) / t->block_rows;
     job->n_coded += (uint64_t)t->n_rows * t->n_cols;
     job->n_rows += t->n_rows;
