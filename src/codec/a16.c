@@ -224,6 +224,7 @@ static void plan_rows(rusk_decoder *d, unsigned n, int8_t *out, size_t stride, r
                                  .fields = state->fields,
                                  .out = out + i * stride};
         state->fields += rusk_field_bytes(d->shape.n_cols, c->width);
+        rusk_decoder_look_ahead(d);
     }
 }
 

@@ -51,5 +51,7 @@ rusk_status rusk_decoder_init(rusk_decoder *d, const rusk_codec_tables *tables,
     d->data = data;
     d->len_bytes = len_bytes;
     d->next_row = 0;
+    d->ahead = NULL;
+    d->ahead_row_bytes = 0;
     return RUSK_OK;
 }

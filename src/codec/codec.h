@@ -56,8 +56,21 @@ typedef struct rusk_decoder {
     const uint8_t *data;
     size_t len_bytes;
     uint32_t next_row;
+    /* Bytes that the caller will decode some time after these, asked for little by little as rows
+     * are decoded, so many a row. rusk_codec.begin sets NULL and 0. */
+    const uint8_t *ahead;
+    size_t ahead_row_bytes;
     _Alignas(64) uint8_t state[RUSK_DECODER_STATE]; /* the codec's own */
 } rusk_decoder;
+
+/* For codecs: a row is about to be decoded. The memory is asked for into the second-level cache. */
+static inline void rusk_decoder_look_ahead(rusk_decoder *d) {
+    enum { CACHE_LINE = 64 };
+    for (size_t i = 0; i < d->ahead_row_bytes; i += CACHE_LINE) {
+        __builtin_prefetch(d->ahead + i, 0, 2);
+    }
+    d->ahead += d->ahead_row_bytes;
+}
 
 /* For codecs: sets all but `state`. INVALID_ARGUMENT where the shape has no rows or columns. */
 rusk_status rusk_decoder_init(rusk_decoder *d, const rusk_codec_tables *tables,

@@ -159,6 +159,7 @@ static rusk_status rows_of(rusk_decoder *d, uint32_t n_rows, int8_t *out, size_t
     size_t n_cols = d->shape.n_cols;
     for (uint32_t r = 0; r < n_rows; r++, out += stride) {
         const uint32_t *slots = class_of_row(d->tables, &d->shape, d->next_row++)->slots;
+        rusk_decoder_look_ahead(d);
         size_t c = s->steps(&s->run, slots, n_cols / RUSK_RANS_LANES, out) * RUSK_RANS_LANES;
         for (; c < n_cols; c += RUSK_RANS_LANES) {
             careful_step(&s->run, slots, RUSK_MIN(n_cols - c, (size_t)RUSK_RANS_LANES), out + c);

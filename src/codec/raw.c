@@ -297,6 +297,7 @@ static rusk_status rows(rusk_decoder *const *d, unsigned n, uint32_t n_rows, int
     for (unsigned i = 0; i < n; i++) {
         *failed = i;
         for (size_t r = 0; r < n_rows; r++) {
+            rusk_decoder_look_ahead(d[i]);
             RUSK_TRY(get_row(d[i], d[i]->next_row++, out[i] + r * stride, err));
         }
     }

@@ -14,8 +14,6 @@
 #include "base/assert.h"
 #include "runtime/weights_tensor.h"
 
-enum { CACHE_LINE = 64 };
-
 /* Where a piece of n_open blocks' codes lie in scratch; the columns that pad a row are zeroed here,
  * and decoding leaves them alone. */
 static void lay_out(rusk_weights_worker *s, uint32_t n_open) {
@@ -40,6 +38,21 @@ void rusk_weights_warm_scratch(const rusk_weights_tensor *t, size_t *codes_bytes
     *codes_bytes = RUSK_MAX((size_t)one, 2 * (size_t)two) * t->stride;
 }
 
+/* While a block is decoded, the one that this worker takes next is asked for, as far as one can tell
+ * which: in this matrix or a later one. A block is several streams, each too short for the
+ * processor's own look-ahead. */
+static void look_ahead(const rusk_weights_worker *s, rusk_weights_walk *walk) {
+    const rusk_weights_tensor *t = s->t;
+    rusk_decoder *d = &walk->decoder.decoder;
+    uint32_t block = walk->block + s->blocks_ahead;
+    while (block >= t->n_blocks) {
+        block -= t->n_blocks;
+        t = t->next_warm;
+    }
+    d->ahead = t->blocks[block].data;
+    d->ahead_row_bytes = t->blocks[block].len_bytes / d->shape.n_rows;
+}
+
 static rusk_status begin(rusk_weights_worker *s, unsigned i, uint32_t block, rusk_error *inner) {
     const rusk_weights_tensor *t = s->t;
     rusk_weights_walk *walk = &s->walks[i];
@@ -48,28 +61,10 @@ static rusk_status begin(rusk_weights_worker *s, unsigned i, uint32_t block, rus
     walk->row = block * t->block_rows;
     walk->end = walk->row + shape.n_rows;
     walk->n_rows = 0;
-    return rusk_block_begin(&walk->decoder, t->codec, t->tables, &shape, t->blocks[block].data,
-                            t->blocks[block].len_bytes, inner);
-}
-
-/* Asks for the share of n_rows rows of the block that this worker will take next, as far as one can
- * tell, in this matrix or a later one. A block is several streams, each too short for the
- * processor's own look-ahead. */
-static void fetch_ahead(const rusk_weights_worker *s, const rusk_weights_walk *walk,
-                        uint32_t n_rows) {
-    const uint32_t row0 = walk->block * s->t->block_rows;
-    const size_t height = walk->end - row0, row = walk->row - row0;
-    const rusk_weights_tensor *t = s->t;
-    uint32_t block = walk->block + s->blocks_ahead;
-    while (block >= t->n_blocks) {
-        block -= t->n_blocks;
-        t = t->next_warm;
-    }
-    const rusk_weights_block *b = &t->blocks[block];
-    const size_t end = b->len_bytes * (row + n_rows) / height;
-    for (size_t at = b->len_bytes * row / height; at < end; at += CACHE_LINE) {
-        __builtin_prefetch(b->data + at, 0, 2);
-    }
+    RUSK_TRY(rusk_block_begin(&walk->decoder, t->codec, t->tables, &shape, t->blocks[block].data,
+                              t->blocks[block].len_bytes, inner));
+    look_ahead(s, walk);
+    return RUSK_OK;
 }
 
 /* Decodes the next n_rows rows of n blocks from walk i on. */
@@ -81,7 +76,6 @@ static rusk_status decode(rusk_weights_worker *s, unsigned i, unsigned n, uint32
     size_t n_patches[2];
     for (unsigned k = 0; k < n; k++) {
         rusk_weights_walk *walk = &s->walks[i + k];
-        fetch_ahead(s, walk, n_rows);
         decoders[k] = &walk->decoder;
         out[k] = walk->codes;
         patches[k] = walk->patches;
