@@ -211,8 +211,8 @@ typedef struct rusk_model_options {
     uint32_t n_threads; /* for loading; 0: all CPUs this process may use */
     bool vocab_only;    /* tokenizer and metadata only; a context cannot be created */
     /* The form in memory of a .rusk file's tensors. Every form gives the same bits.
-     *   NULL           as the file codes them; decoded as far as weights_bytes (0: 1.3 x the file +
-     *                  64 MB) allows
+     *   NULL           as the file codes them, but "rans", which is for storage, transcoded to
+     *                  "a16r"; decoded as far as weights_bytes (0: 1.3 x the file + 64 MB) allows
      *   "raw"          decoded, a byte a weight, as far as weights_bytes (0: all) allows
      *   another name   coded so (rusk_codec_name), transcoded where the file is not; decoded as far
      *                  as weights_bytes (0: none) allows

@@ -10,6 +10,8 @@
 #ifndef RUSK_CODEC_CODEC_H
 #define RUSK_CODEC_CODEC_H
 
+#include <stdbool.h>
+
 #include "base/alloc.h"
 #include "base/strbuf.h"
 
@@ -80,6 +82,7 @@ rusk_status rusk_decoder_init(rusk_decoder *d, const rusk_codec_tables *tables,
 typedef struct rusk_codec {
     const char *name;
     const char *summary; /* one line for a person */
+    bool for_storage;    /* dense, but too slow to multiply from: to be transcoded */
 
     /* Table blob for symbols with these counts. Classes with no symbols get no table.
      * Deterministic. */

@@ -339,6 +339,7 @@ static void close_tables(rusk_codec_tables *tables) {
 const rusk_codec rusk_codec_rans = {
     .name = "rans",
     .summary = "range ANS, 32 lanes, 12-bit frequencies: within 0.4 % of the entropy",
+    .for_storage = true,
     .build_tables = rusk_rans_build_tables,
     .cost_bits = cost_bits,
     .block_bits = block_bits,

@@ -52,6 +52,7 @@ static rusk_status choose_form(rusk_weights_options *out, const rusk_model_optio
                                uint64_t file_bytes, rusk_error *err) {
     *out = (rusk_weights_options){.budget_bytes = options->weights_bytes};
     if (options->codec == NULL) {
+        out->instead_of_storage = rusk_codec_find("a16r");
         out->budget_bytes =
             options->weights_bytes != 0 ? options->weights_bytes : default_budget(file_bytes);
     } else if (strcmp(options->codec, "raw") == 0) {

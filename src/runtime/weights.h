@@ -28,6 +28,8 @@ typedef struct rusk_weights_usage {
 
 typedef struct rusk_weights_options {
     const rusk_codec *codec; /* of warm tensors; NULL: as the file has them */
+    /* Of warm tensors whose file has them in a codec for storage; NULL: that one. */
+    const rusk_codec *instead_of_storage;
     /* Bytes that weights should take. Tensors of a .rusk file are hot as far as this allows, spread
      * evenly over the execution order; the others are warm even where that is more. */
     uint64_t budget_bytes;

@@ -158,14 +158,25 @@ static rusk_status heat(rusk_weights *w, rusk_weights_tensor *t, rusk_pool *pool
     return RUSK_OK;
 }
 
+static rusk_status keep_coded(rusk_weights *w, rusk_weights_tensor *t, const rusk_codec *codec,
+                              rusk_pool *pool, rusk_error *err) {
+    if (codec == NULL || !t->codec->for_storage) {
+        return RUSK_OK;
+    }
+    w->usage.warm_bytes -= rusk_weights_warm_bytes(t);
+    RUSK_TRY(rusk_weights_transcode(w, t, codec, pool, err));
+    w->usage.warm_bytes += rusk_weights_warm_bytes(t);
+    return RUSK_OK;
+}
+
 /* Decodes as many tensors as the budget allows. Where not all fit, each tensor is owed the same
  * share of the bytes that it would add, and is decoded when it and those before it that were not
  * are owed all of them: what is decoded is spread evenly over the layers. */
-static rusk_status heat_some(rusk_weights *w, uint64_t budget_bytes, rusk_pool *pool,
+static rusk_status heat_some(rusk_weights *w, const rusk_weights_options *options, rusk_pool *pool,
                              rusk_error *err) {
     const rusk_weights_usage *u = &w->usage;
-    double left =
-        (double)budget_bytes - (double)(u->stored_bytes + u->vector_bytes) - (double)u->warm_bytes;
+    double left = (double)options->budget_bytes - (double)(u->stored_bytes + u->vector_bytes) -
+                  (double)u->warm_bytes;
     double all = 0, owed = 0;
     for (size_t i = 0; i < w->n_tensors; i++) {
         const rusk_weights_tensor *t = &w->tensors[i];
@@ -184,6 +195,7 @@ static rusk_status heat_some(rusk_weights *w, uint64_t budget_bytes, rusk_pool *
             left -= adds;
             RUSK_TRY(heat(w, t, pool, err));
         } else {
+            RUSK_TRY(keep_coded(w, t, options->instead_of_storage, pool, err));
             w->usage.codec = t->codec->name;
         }
     }
@@ -275,7 +287,7 @@ rusk_status rusk_weights_load(rusk_weights **out, rusk_alloc *alloc, const rusk_
         place_tensors(w, map, indices, is_vector, place);
         status = load_all(w, indices, is_vector, options->codec, pool, err);
         if (status == RUSK_OK) {
-            status = heat_some(w, options->budget_bytes, pool, err);
+            status = heat_some(w, options, pool, err);
         }
         if (status == RUSK_OK) {
             link_warm(w);

@@ -38,11 +38,11 @@ typedef struct rusk_weights_tensor {
     const rusk_source *source; /* where the blocks come from; NULL: transcoded */
     size_t index;              /* in the source */
     uint32_t block_rows, n_blocks;
-    rusk_weights_block *blocks; /* warm */
+    rusk_weights_block *blocks;                  /* warm */
     const struct rusk_weights_tensor *next_warm; /* warm: needed after it; the last one's: first */
-    size_t n_patches;           /* warm: of all blocks, of both kinds */
-    size_t block_patches_max;   /* warm */
-    rusk_patch *patches;        /* hot: of all tiles, positions relative to their tile */
+    size_t n_patches;                            /* warm: of all blocks, of both kinds */
+    size_t block_patches_max;                    /* warm */
+    rusk_patch *patches;  /* hot: of all tiles, positions relative to their tile */
     size_t *tile_patches; /* hot: tile i owns patches tile_patches[i] .. tile_patches[i + 1] */
 } rusk_weights_tensor;
 

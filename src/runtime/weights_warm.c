@@ -38,8 +38,8 @@ void rusk_weights_warm_scratch(const rusk_weights_tensor *t, size_t *codes_bytes
     *codes_bytes = RUSK_MAX((size_t)one, 2 * (size_t)two) * t->stride;
 }
 
-/* While a block is decoded, the one that this worker takes next is asked for, as far as one can tell
- * which: in this matrix or a later one. A block is several streams, each too short for the
+/* While a block is decoded, the one that this worker takes next is asked for, as far as one can
+ * tell which: in this matrix or a later one. A block is several streams, each too short for the
  * processor's own look-ahead. */
 static void look_ahead(const rusk_weights_worker *s, rusk_weights_walk *walk) {
     const rusk_weights_tensor *t = s->t;

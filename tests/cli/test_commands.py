@@ -75,7 +75,8 @@ class Run(clitest.Case):
             self.assertEqual(result.out, first)
             form = "decoded" if codec == "raw" else rf"coded \({codec}\)"
             self.assertRegex(result.err, rf"weights [\d.]+ [kMG]?B: [\d.]+ [kMG]?B {form}, ")
-        weights = self.good("run", model, "abc", *GREEDY, "--codec", "rans", "--json").json["weights"]
+        weights = self.good("run", model, "abc", *GREEDY, "--codec", "rans",
+                            "--json").json["weights"]
         self.assertEqual(weights["codec"], "rans")
         self.assertEqual(weights["bytes"], weights["coded_bytes"] + weights["vector_bytes"])
         some = str(weights["bytes"] + 20000)
