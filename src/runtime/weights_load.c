@@ -158,14 +158,34 @@ static rusk_status heat(rusk_weights *w, rusk_weights_tensor *t, rusk_pool *pool
     return RUSK_OK;
 }
 
-static rusk_status keep_coded(rusk_weights *w, rusk_weights_tensor *t, const rusk_codec *codec,
-                              rusk_pool *pool, rusk_error *err) {
-    if (codec == NULL || !t->codec->for_storage) {
-        return RUSK_OK;
+/* Bytes of the budget that are left beside what is in memory now. */
+static double bytes_left(const rusk_weights *w, uint64_t budget_bytes) {
+    const rusk_weights_usage *u = &w->usage;
+    return (double)budget_bytes - (double)(u->stored_bytes + u->vector_bytes) -
+           (double)u->warm_bytes;
+}
+
+/* What decoding all warm tensors would add. */
+static double decoding_adds_in_all(const rusk_weights *w) {
+    double all = 0;
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const rusk_weights_tensor *t = &w->tensors[i];
+        all += t->tier == RUSK_TIER_WARM ? RUSK_MAX(decoding_adds(t), 0.0) : 0;
     }
-    w->usage.warm_bytes -= rusk_weights_warm_bytes(t);
-    RUSK_TRY(rusk_weights_transcode(w, t, codec, pool, err));
-    w->usage.warm_bytes += rusk_weights_warm_bytes(t);
+    return all;
+}
+
+/* Where not all will be decoded: no tensor stays in a codec for storage. */
+static rusk_status leave_storage(rusk_weights *w, const rusk_codec *codec, rusk_pool *pool,
+                                 rusk_error *err) {
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        rusk_weights_tensor *t = &w->tensors[i];
+        if (t->tier == RUSK_TIER_WARM && t->codec->for_storage) {
+            w->usage.warm_bytes -= rusk_weights_warm_bytes(t);
+            RUSK_TRY(rusk_weights_transcode(w, t, codec, pool, err));
+            w->usage.warm_bytes += rusk_weights_warm_bytes(t);
+        }
+    }
     return RUSK_OK;
 }
 
@@ -174,14 +194,11 @@ static rusk_status keep_coded(rusk_weights *w, rusk_weights_tensor *t, const rus
  * are owed all of them: what is decoded is spread evenly over the layers. */
 static rusk_status heat_some(rusk_weights *w, const rusk_weights_options *options, rusk_pool *pool,
                              rusk_error *err) {
-    const rusk_weights_usage *u = &w->usage;
-    double left = (double)options->budget_bytes - (double)(u->stored_bytes + u->vector_bytes) -
-                  (double)u->warm_bytes;
-    double all = 0, owed = 0;
-    for (size_t i = 0; i < w->n_tensors; i++) {
-        const rusk_weights_tensor *t = &w->tensors[i];
-        all += t->tier == RUSK_TIER_WARM ? RUSK_MAX(decoding_adds(t), 0.0) : 0;
+    if (options->instead_of_storage != NULL &&
+        decoding_adds_in_all(w) > bytes_left(w, options->budget_bytes)) {
+        RUSK_TRY(leave_storage(w, options->instead_of_storage, pool, err));
     }
+    double left = bytes_left(w, options->budget_bytes), all = decoding_adds_in_all(w), owed = 0;
     const double share = all <= left ? 1 : RUSK_MAX(left, 0.0) / all;
     for (size_t i = 0; i < w->n_tensors; i++) {
         rusk_weights_tensor *t = &w->tensors[i];
@@ -195,7 +212,6 @@ static rusk_status heat_some(rusk_weights *w, const rusk_weights_options *option
             left -= adds;
             RUSK_TRY(heat(w, t, pool, err));
         } else {
-            RUSK_TRY(keep_coded(w, t, options->instead_of_storage, pool, err));
             w->usage.codec = t->codec->name;
         }
     }
