@@ -56,9 +56,13 @@ INLINE __m256i spread(const uint8_t **from, __m256i mask) {
     return _mm256_shuffle_epi8(bytes, at);
 }
 
-INLINE uint64_t bits_of(__m256i half0, __m256i half1) {
-    return (unsigned)_mm256_movemask_epi8(half0) | (uint64_t)(unsigned)_mm256_movemask_epi8(half1)
-                                                       << 32;
+INLINE uint64_t bits_of(const __m256i mask[2]) {
+    return (unsigned)_mm256_movemask_epi8(mask[0]) |
+           (uint64_t)(unsigned)_mm256_movemask_epi8(mask[1]) << 32;
+}
+
+INLINE size_t count(const __m256i mask[2]) {
+    return (size_t)__builtin_popcountll(bits_of(mask));
 }
 
 /* The entries of 32 lanes of a step, in half h. Where not all take part, `active` says which. */
@@ -217,9 +221,9 @@ INLINE void whole_step(cursor *k, bool pair, bool steep, int width, size_t t) {
     }
     const __m256i marked = _mm256_set1_epi8(k->marked);
     __m256i which[2] = {_mm256_cmpeq_epi8(entry[0], marked), _mm256_cmpeq_epi8(entry[1], marked)};
-    uint64_t bits = bits_of(which[0], which[1]);
     /* rare enough that a branch costs less than spreading nothing */
-    if (bits != 0 && has_escapes(k, (pair ? 2U : 1U) * (size_t)__builtin_popcountll(bits))) {
+    if (_mm256_movemask_epi8(_mm256_or_si256(which[0], which[1])) != 0 &&
+        has_escapes(k, (pair ? 2U : 1U) * count(which))) {
         UNROLL
         for (int i = 0; i < 2; i++) {
             if (i == 1 && !pair) {
@@ -267,9 +271,9 @@ INLINE void last_step(cursor *k, bool pair, size_t t, size_t n) {
         }
         k->fields += width > 0 ? (size_t)8 * width : 0;
     }
-    const uint64_t which = bits_of(found[0], found[1]);
+    const uint64_t which = bits_of(found);
     const size_t n_weights = pair ? 2 : 1;
-    if (!has_escapes(k, n_weights * (size_t)__builtin_popcountll(which))) {
+    if (!has_escapes(k, n_weights * count(found))) {
         return;
     }
     for (size_t first = 0; first < n_weights * n_lanes; first += n_lanes) {
@@ -307,28 +311,43 @@ INLINE size_t whole_steps(const rusk_a16_row *rows, int n, bool pair, bool steep
 }
 
 /* Rows of one width have code of their own where widths are common, rows of several share one. */
-INLINE size_t most_columns(const rusk_a16_row *rows, int n, bool pair, bool steep, int width,
-                           size_t n_cols) {
-    if (steep) {
-        return pair ? whole_steps(rows, n, true, true, ANY_WIDTH, n_cols)
-                    : whole_steps(rows, n, false, true, ANY_WIDTH, n_cols);
+INLINE size_t most_pairs(const rusk_a16_row *rows, int n, bool steep, int width, size_t n_cols) {
+    switch (width) {
+    case 1:
+        return whole_steps(rows, n, true, steep, 1, n_cols);
+    case 2:
+        return whole_steps(rows, n, true, steep, 2, n_cols);
+    case 3:
+        return whole_steps(rows, n, true, steep, 3, n_cols);
+    default:
+        return whole_steps(rows, n, true, true, ANY_WIDTH, n_cols);
     }
-    if (width == 2) {
-        return pair ? whole_steps(rows, n, true, false, 2, n_cols)
-                    : whole_steps(rows, n, false, false, 2, n_cols);
-    }
-    if (pair) {
-        return width == 3 ? whole_steps(rows, n, true, false, 3, n_cols)
-                          : whole_steps(rows, n, true, false, ANY_WIDTH, n_cols);
-    }
+}
+
+INLINE size_t most_singles(const rusk_a16_row *rows, int n, bool steep, int width, size_t n_cols) {
     switch (width) {
     case 0:
-        return whole_steps(rows, n, false, false, 0, n_cols);
+        return steep ? whole_steps(rows, n, false, true, 0, n_cols)
+                     : whole_steps(rows, n, false, false, 0, n_cols);
     case 1:
-        return whole_steps(rows, n, false, false, 1, n_cols);
+        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
+                     : whole_steps(rows, n, false, false, 1, n_cols);
+    case 2:
+        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
+                     : whole_steps(rows, n, false, false, 2, n_cols);
     default:
-        return whole_steps(rows, n, false, false, ANY_WIDTH, n_cols);
+        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
+                     : whole_steps(rows, n, false, false, ANY_WIDTH, n_cols);
     }
+}
+
+INLINE size_t most_columns(const rusk_a16_row *rows, int n, bool pair, bool steep, int width,
+                           size_t n_cols) {
+    if (pair) {
+        return steep ? most_pairs(rows, n, true, width, n_cols)
+                     : most_pairs(rows, n, false, width, n_cols);
+    }
+    return most_singles(rows, n, steep, width, n_cols);
 }
 
 INLINE void all_columns(const rusk_a16_row *rows, int n, int width, size_t n_cols) {
