@@ -247,7 +247,7 @@ static bool emit(cli_session *session, cli_text *answer, const char *text, size_
     if (*status != CLI_OK) {
         return false;
     }
-    if (answer != NULL && len_bytes > 0) {
+    if (answer != NULL && text != NULL && len_bytes > 0) {
         if (!text_reserve(answer, len_bytes)) {
             *status = CLI_FAILURE;
             return false;

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#define RUSK_CPU_AVX2    1U /* AVX2 with F16C (every AVX2 processor has it) */
-#define RUSK_CPU_AVX512  2U /* AVX-512 F, BW, VL, VNNI */
+#define RUSK_CPU_AVX2    1U  /* AVX2 with F16C (every AVX2 processor has it) */
+#define RUSK_CPU_AVX512  2U  /* AVX-512 F, BW, VL, VNNI */
 #define RUSK_CPU_VBMI    16U /* and besides these AVX-512 VBMI and VBMI2 */
 #define RUSK_CPU_NEON    4U
 #define RUSK_CPU_DOTPROD 8U /* SDOT and UDOT of ARMv8.2 */

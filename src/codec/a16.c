@@ -130,11 +130,11 @@ static rusk_status begin(rusk_decoder *d, const rusk_codec_tables *tables,
         escapes[0] = rusk_reader_u32(&in);
     }
     uint64_t known = code[0] + code[1] + escapes[0] + fields, left = rusk_reader_left(&in);
-    if (!rusk_reader_ok(&in) || fields > len_bytes || known > left) {
+    if (!rusk_reader_ok(&in) || fields > len_bytes || known > left || data == NULL) {
         return rusk_fail(err, RUSK_FORMAT, in.pos,
                          "%s block: expected states, lengths, %llu code bytes, %llu of fields and "
                          "at least %llu of escapes, found %zu bytes",
-                         name, (unsigned long long)(code[0] + code[1]), (unsigned long long)fields,
+                         name, (unsigned long long)code[0] + code[1], (unsigned long long)fields,
                          (unsigned long long)escapes[0], len_bytes);
     }
     escapes[n_streams - 1] = left - (known - (n_streams == 1 ? escapes[0] : 0));
@@ -145,7 +145,8 @@ static rusk_status begin(rusk_decoder *d, const rusk_codec_tables *tables,
     }
     state->fields = at;
     at += fields;
-    const uint8_t *bad = memchr(at, 0x80, (size_t)(escapes[0] + escapes[1]));
+    const uint64_t n_escapes = escapes[0] + escapes[1];
+    const uint8_t *bad = n_escapes > 0 ? memchr(at, 0x80, (size_t)n_escapes) : NULL;
     if (bad != NULL) {
         return rusk_fail(err, RUSK_FORMAT, (uint64_t)(bad - data),
                          "%s block: expected escapes of -127 to 127, found -128", name);

@@ -312,42 +312,33 @@ INLINE size_t whole_steps(const rusk_a16_row *rows, int n, bool pair, bool steep
 
 /* Rows of one width have code of their own where widths are common, rows of several share one. */
 INLINE size_t most_pairs(const rusk_a16_row *rows, int n, bool steep, int width, size_t n_cols) {
-    switch (width) {
+    switch (steep ? ANY_WIDTH : width) {
     case 1:
-        return whole_steps(rows, n, true, steep, 1, n_cols);
+        return whole_steps(rows, n, true, false, 1, n_cols);
     case 2:
-        return whole_steps(rows, n, true, steep, 2, n_cols);
+        return whole_steps(rows, n, true, false, 2, n_cols);
     case 3:
-        return whole_steps(rows, n, true, steep, 3, n_cols);
+        return whole_steps(rows, n, true, false, 3, n_cols);
     default:
         return whole_steps(rows, n, true, true, ANY_WIDTH, n_cols);
     }
 }
 
 INLINE size_t most_singles(const rusk_a16_row *rows, int n, bool steep, int width, size_t n_cols) {
+    if (steep) {
+        return width == 0 ? whole_steps(rows, n, false, true, 0, n_cols)
+                          : whole_steps(rows, n, false, true, ANY_WIDTH, n_cols);
+    }
     switch (width) {
     case 0:
-        return steep ? whole_steps(rows, n, false, true, 0, n_cols)
-                     : whole_steps(rows, n, false, false, 0, n_cols);
+        return whole_steps(rows, n, false, false, 0, n_cols);
     case 1:
-        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
-                     : whole_steps(rows, n, false, false, 1, n_cols);
+        return whole_steps(rows, n, false, false, 1, n_cols);
     case 2:
-        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
-                     : whole_steps(rows, n, false, false, 2, n_cols);
+        return whole_steps(rows, n, false, false, 2, n_cols);
     default:
-        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
-                     : whole_steps(rows, n, false, false, ANY_WIDTH, n_cols);
+        return whole_steps(rows, n, false, false, ANY_WIDTH, n_cols);
     }
-}
-
-INLINE size_t most_columns(const rusk_a16_row *rows, int n, bool pair, bool steep, int width,
-                           size_t n_cols) {
-    if (pair) {
-        return steep ? most_pairs(rows, n, true, width, n_cols)
-                     : most_pairs(rows, n, false, width, n_cols);
-    }
-    return most_singles(rows, n, steep, width, n_cols);
 }
 
 INLINE void all_columns(const rusk_a16_row *rows, int n, int width, size_t n_cols) {
@@ -357,7 +348,8 @@ INLINE void all_columns(const rusk_a16_row *rows, int n, int width, size_t n_col
         steep = steep || rows[i].cls->steep;
         width = rows[i].cls->width == width ? width : ANY_WIDTH;
     }
-    size_t t = most_columns(rows, n, pair, steep, width, n_cols);
+    size_t t = pair ? most_pairs(rows, n, steep, width, n_cols)
+                    : most_singles(rows, n, steep, width, n_cols);
     if (n_cols - t < (pair ? 128 : 64) && t < n_cols) {
         for (int i = 0; i < n; i++) {
             cursor k = cursor_at(&rows[i], t);

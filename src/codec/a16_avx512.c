@@ -104,11 +104,11 @@ INLINE __m512i fields(unsigned width, const uint8_t *group) {
 
 /* A row while it is decoded. */
 typedef struct cursor {
+    __m512i sign;   /* pair: the field's top bit */
+    __m512i marked; /* the entry that escapes, or one that never comes */
     lanes x;
     const uint8_t *escape, *escape_end, *fields;
     const rusk_a16_class *cls;
-    __m512i sign;   /* pair: the field's top bit */
-    __m512i marked; /* the entry that escapes, or one that never comes */
     int8_t *out;
 } cursor;
 
@@ -142,14 +142,19 @@ INLINE __m512i next_fields(cursor *k, int width) {
     return v;
 }
 
-/* Symbols of the zones and fields of weights. */
-INLINE __m512i join(const cursor *k, bool pair, __m512i zone, __m512i field) {
-    if (pair) {
-        /* the field is a signed number: its sign turns the zone round */
-        field = _mm512_sub_epi8(_mm512_xor_si512(field, k->sign), k->sign);
-        return _mm512_xor_si512(zone, field);
+/* A pair's field is a signed number. */
+INLINE __m512i extended(const cursor *k, int width, __m512i field) {
+    static const int8_t SIGNED[4][16]
+        __attribute__((aligned(16))) = {{0}, {0, -1}, {0, 1, -2, -1}, {0, 1, 2, 3, -4, -3, -2, -1}};
+    if (width == ANY_WIDTH) {
+        return _mm512_sub_epi8(_mm512_xor_si512(field, k->sign), k->sign);
     }
-    return _mm512_add_epi8(zone, field);
+    return _mm512_shuffle_epi8(table(SIGNED[width]), field);
+}
+
+/* Symbols of the zones and fields of weights; a pair's sign turns its zone round. */
+INLINE __m512i join(const cursor *k, bool pair, int width, __m512i zone, __m512i field) {
+    return pair ? _mm512_xor_si512(zone, extended(k, width, field)) : _mm512_add_epi8(zone, field);
 }
 
 INLINE __m512i zones(const cursor *k, unsigned weight, __m512i entry) {
@@ -186,7 +191,7 @@ INLINE void whole_step(cursor *k, bool pair, bool steep, int width, size_t t) {
         if (i == 1 && !pair) {
             break;
         }
-        __m512i v = join(k, pair, zones(k, i, entry), next_fields(k, width));
+        __m512i v = join(k, pair, width, zones(k, i, entry), next_fields(k, width));
         _mm512_storeu_si512(k->out + t + (size_t)64 * i, escaped(k, v, which));
     }
 }
@@ -221,7 +226,7 @@ INLINE void last_symbols(cursor *k, bool pair, __m512i entry, size_t t, size_t n
         byte[i] = escaped(k, _mm512_setzero_si512(), which);
     }
     if (!pair) {
-        __m512i v = join(k, false, zone[0], next_fields(k, ANY_WIDTH));
+        __m512i v = join(k, false, ANY_WIDTH, zone[0], next_fields(k, ANY_WIDTH));
         _mm512_mask_storeu_epi8(k->out + t, first(n), _mm512_mask_mov_epi8(v, which, byte[0]));
         return;
     }
@@ -229,7 +234,7 @@ INLINE void last_symbols(cursor *k, bool pair, __m512i entry, size_t t, size_t n
         __mmask64 here =
             group == 0 ? which | (n_lanes < 64 ? which << n_lanes : 0) : which >> (64 - n_lanes);
         __m512i v = columns(zone[0], zone[1], n_lanes, group);
-        v = join(k, true, v, next_fields(k, ANY_WIDTH));
+        v = join(k, true, ANY_WIDTH, v, next_fields(k, ANY_WIDTH));
         v = _mm512_mask_mov_epi8(v, here, columns(byte[0], byte[1], n_lanes, group));
         _mm512_mask_storeu_epi8(k->out + t + (size_t)64 * group, first(n - 64 * group), v);
     }
@@ -242,7 +247,7 @@ INLINE void half_step(cursor *k, bool steep, int width, size_t t) {
     __m512i entry = step(&k->x, k->cls, steep, false, lower);
     __mmask64 which = _mm512_mask_cmpeq_epi8_mask(lower, entry, k->marked);
     __m512i zone = join_halves(zones(k, 0, entry), zones(k, 1, entry));
-    __m512i v = join(k, true, zone, next_fields(k, width));
+    __m512i v = join(k, true, width, zone, next_fields(k, width));
     __m512i byte = escaped(k, _mm512_setzero_si512(), which);
     byte = join_halves(byte, escaped(k, byte, which));
     v = _mm512_mask_mov_epi8(v, which | which << 32, byte);
@@ -265,7 +270,7 @@ INLINE size_t whole_steps(const rusk_a16_row *rows, int n, bool pair, bool steep
         UNROLL
         for (int i = 0; i < n; i++) {
             whole_step(&k[i], pair, steep, width, t);
-            over |= k[i].x.next > rows[i].stream->end || k[i].escape > rows[i].stream->escape_end;
+            over |= k[i].x.next > rows[i].stream->end;
         }
     }
     if (pair && n_cols - t == 64 && !over) {
@@ -299,32 +304,34 @@ INLINE void last_steps(const rusk_a16_row *rows, int n, bool pair, size_t t, siz
     }
 }
 
-/* Rows of one width have code of their own where widths are common, rows of several share one.
- * Pairs are steep more often than not: both of their zones are the lowest one. */
-INLINE size_t most_columns(const rusk_a16_row *rows, int n, bool pair, bool steep, int width,
-                           size_t n_cols) {
-    if (pair) {
-        switch (width) {
-        case 2:
-            return whole_steps(rows, n, true, true, 2, n_cols);
-        case 3:
-            return whole_steps(rows, n, true, true, 3, n_cols);
-        default:
-            return whole_steps(rows, n, true, true, ANY_WIDTH, n_cols);
-        }
+/* Rows of one width have code of their own where widths are common, rows of several share one. */
+INLINE size_t most_pairs(const rusk_a16_row *rows, int n, bool steep, int width, size_t n_cols) {
+    switch (steep ? ANY_WIDTH : width) {
+    case 1:
+        return whole_steps(rows, n, true, false, 1, n_cols);
+    case 2:
+        return whole_steps(rows, n, true, false, 2, n_cols);
+    case 3:
+        return whole_steps(rows, n, true, false, 3, n_cols);
+    default:
+        return whole_steps(rows, n, true, true, ANY_WIDTH, n_cols);
+    }
+}
+
+INLINE size_t most_singles(const rusk_a16_row *rows, int n, bool steep, int width, size_t n_cols) {
+    if (steep) {
+        return width == 0 ? whole_steps(rows, n, false, true, 0, n_cols)
+                          : whole_steps(rows, n, false, true, ANY_WIDTH, n_cols);
     }
     switch (width) {
     case 0:
-        return steep ? whole_steps(rows, n, false, true, 0, n_cols)
-                     : whole_steps(rows, n, false, false, 0, n_cols);
+        return whole_steps(rows, n, false, false, 0, n_cols);
     case 1:
-        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
-                     : whole_steps(rows, n, false, false, 1, n_cols);
+        return whole_steps(rows, n, false, false, 1, n_cols);
     case 2:
-        return steep ? whole_steps(rows, n, false, true, ANY_WIDTH, n_cols)
-                     : whole_steps(rows, n, false, false, 2, n_cols);
+        return whole_steps(rows, n, false, false, 2, n_cols);
     default:
-        return whole_steps(rows, n, false, true, ANY_WIDTH, n_cols);
+        return whole_steps(rows, n, false, false, ANY_WIDTH, n_cols);
     }
 }
 
@@ -335,7 +342,8 @@ INLINE void all_columns(const rusk_a16_row *rows, int n, int width, size_t n_col
         steep = steep || rows[i].cls->steep;
         width = rows[i].cls->width == width ? width : ANY_WIDTH;
     }
-    size_t t = most_columns(rows, n, pair, steep, width, n_cols);
+    size_t t = pair ? most_pairs(rows, n, steep, width, n_cols)
+                    : most_singles(rows, n, steep, width, n_cols);
     if (n_cols - t < (pair ? 128 : 64) && t < n_cols) {
         if (pair) {
             last_steps(rows, n, true, t, n_cols);

@@ -334,8 +334,8 @@ TEST(bad_items_are_refused) {
     unload();
 }
 
-/* Every part from 3 on is damaged: part 3 is reported, whatever worker meets it, alone or in a pair,
- * and afterwards the graph works on. */
+/* Every part from 3 on is damaged: part 3 is reported, whatever worker meets it, alone or in a
+ * pair, and afterwards the graph works on. */
 TEST(the_first_damaged_part_is_reported) {
     static const rusk_role ROLES[] = {RUSK_ROLE_OUTPUT_HEAD, RUSK_ROLE_ATTN_Q, RUSK_ROLE_FFN_UP};
     load_arch("llama", "F32");
