@@ -79,7 +79,7 @@ static void row_of_pairs(const rusk_a16_row *row, size_t n_cols) {
     const rusk_a16_class *c = row->cls;
     rusk_a16_stream *s = row->stream;
     for (size_t at = 0; at < n_cols && !ran_out(s); at += STEP) {
-        uint8_t low[STEP] = {0}, entries[RUSK_A16_LANES];
+        uint8_t low[STEP] = {0}, entries[RUSK_A16_LANES] = {0};
         size_t n_here = RUSK_MIN(n_cols - at, (size_t)STEP), n = (n_here + 1) / 2;
         rusk_fields_get_ref(row->fields + rusk_field_bytes(at, c->width), rusk_field_groups(n_here),
                             c->width, 0, low);

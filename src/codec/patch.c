@@ -250,6 +250,8 @@ static rusk_status fail_inside(const rusk_block_decoder *d, rusk_status status,
 rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
                              const rusk_codec_tables *tables, const rusk_block_shape *shape,
                              const uint8_t *data, size_t len_bytes, rusk_error *err) {
+    d->decoder.shape = *shape;
+    d->decoder.next_row = 0;
     rusk_reader in = rusk_reader_over(data, len_bytes);
     uint64_t count;
     rusk_error inner;

@@ -158,7 +158,9 @@ static rusk_status rows_of(rusk_decoder *d, uint32_t n_rows, int8_t *out, size_t
     rans_state *s = state_of(d);
     size_t n_cols = d->shape.n_cols;
     for (uint32_t r = 0; r < n_rows; r++, out += stride) {
-        const uint32_t *slots = class_of_row(d->tables, &d->shape, d->next_row++)->slots;
+        const rusk_rans_class *cls = class_of_row(d->tables, &d->shape, d->next_row++);
+        RUSK_ASSERT(cls != NULL); /* begin has seen to it */
+        const uint32_t *slots = cls->slots;
         rusk_decoder_look_ahead(d);
         size_t c = s->steps(&s->run, slots, n_cols / RUSK_RANS_LANES, out) * RUSK_RANS_LANES;
         for (; c < n_cols; c += RUSK_RANS_LANES) {
