@@ -250,6 +250,9 @@ static rusk_status fail_inside(const rusk_block_decoder *d, rusk_status status,
 rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
                              const rusk_codec_tables *tables, const rusk_block_shape *shape,
                              const uint8_t *data, size_t len_bytes, rusk_error *err) {
+    d->codec = codec;
+    d->data = data;
+    d->patches = (rusk_patch_cursor){0};
     d->decoder.shape = *shape;
     d->decoder.next_row = 0;
     rusk_reader in = rusk_reader_over(data, len_bytes);
@@ -261,8 +264,6 @@ rusk_status rusk_block_begin(rusk_block_decoder *d, const rusk_codec *codec,
                          shape->n_cols);
     }
     RUSK_TRY(read_count(&in, shape, &count, err));
-    d->codec = codec;
-    d->data = data;
     d->patches = (rusk_patch_cursor){.next = data + in.pos, .n_left = (size_t)count};
     const uint8_t *payload = skip_varints(d->patches.next, data + len_bytes, 2 * count);
     if (payload == NULL) {
