@@ -157,7 +157,7 @@ static void product_free(product *p) {
     free(p->worker.walks);
 }
 
-/* Two neighbouring blocks, or the last one alone, as a worker does them. */
+/* Two neighbouring blocks, or one alone, as a worker does them. */
 static void multiply_part(product *p, uint32_t first, uint32_t n) {
     rusk_error err;
     rusk_tile tile;
@@ -179,8 +179,9 @@ static void multiply_part(product *p, uint32_t first, uint32_t n) {
 
 static void run_product(void *arg) {
     product *p = arg;
-    for (uint32_t b = 0; b < p->tensor.n_blocks; b += 2) {
-        multiply_part(p, b, RUSK_MIN(p->tensor.n_blocks - b, 2U));
+    const uint32_t together = p->tensor.codec->in_pairs ? 2 : 1;
+    for (uint32_t b = 0; b < p->tensor.n_blocks; b += together) {
+        multiply_part(p, b, RUSK_MIN(p->tensor.n_blocks - b, together));
     }
 }
 

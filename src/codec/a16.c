@@ -511,6 +511,7 @@ static void close_tables(rusk_codec_tables *tables) {
     const rusk_codec rusk_codec_##id = {                                                           \
         .name = #id,                                                                               \
         .summary = text,                                                                           \
+        .in_pairs = true,                                                                          \
         .build_tables = build_##id,                                                                \
         .cost_bits = cost_##id,                                                                    \
         .block_bits = block_##id,                                                                  \

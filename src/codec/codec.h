@@ -83,6 +83,7 @@ typedef struct rusk_codec {
     const char *name;
     const char *summary; /* one line for a person */
     bool for_storage;    /* dense, but too slow to multiply from: to be transcoded */
+    bool in_pairs;       /* two blocks decode faster together than one after the other */
 
     /* Table blob for symbols with these counts. Classes with no symbols get no table.
      * Deterministic. */

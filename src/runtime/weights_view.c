@@ -133,7 +133,7 @@ static rusk_weights_cut view_cut(void *self, uint32_t slot) {
     const rusk_weights_tensor *t = tensor_of(self, slot);
     return (rusk_weights_cut){
         .n_parts = (uint32_t)(((uint64_t)t->n_rows + t->part_rows - 1) / t->part_rows),
-        .together = t->tier == RUSK_TIER_WARM ? 2 : 1};
+        .together = t->tier == RUSK_TIER_WARM && t->codec->in_pairs ? 2 : 1};
 }
 
 static rusk_status view_open(void *self, uint32_t slot, uint32_t part, uint32_t n_parts,
