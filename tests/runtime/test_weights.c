@@ -263,7 +263,7 @@ TEST(every_codec_and_tier_gives_the_same_tiles_and_rows) {
                               codec != NULL ? 0 : UINT64_MAX, 1 + (unsigned)to % 3),
                          &err);
                 const rusk_weights_cut cut = l.view.cut(l.view.self, SLOT);
-                CHECK_EQ(cut.together, codec != NULL ? 2 : 1);
+                CHECK_EQ(cut.together, codec != NULL && codec->in_pairs ? 2 : 1);
                 rusk_weights_usage u;
                 rusk_weights_get_usage(l.weights, &u);
                 CHECK_EQ(u.hot_bytes > 0, codec == NULL);
